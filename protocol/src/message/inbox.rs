@@ -1,0 +1,135 @@
+//! The INSTANT INBOX's decision: is this message to be stored, and what is its sender told.
+//!
+//! **Decides** on an offered message in this order: is it well-formed and within its limits; is its sender
+//! the peer that the connection authenticated; is it for this inbox; has its time run out; is the inbox
+//! OPEN; is there room. Only then it is stored, and only when the store has it on disk is `delivered`
+//! answered. **Leaves** to the store whether this (sender, id) was ever stored before: a repeated message is
+//! answered `delivered` and not stored again. That holds for a CLOSED or full inbox too: before such a
+//! refusal the store is asked, so that nobody is told `closed` of a message that lies in the inbox.
+//!
+//! A full inbox makes the STATUS CLOSED ([`Inbox::is_full`]); it opens again when a tenth is free, so that
+//! the status does not flap. Source: RFC 2778 (INSTANT INBOX, CLOSED), RFC 2779 4.2.1, 5.4.2.
+
+use std::time::Duration;
+
+use super::instant_message::{Delivery, FailureReason, InstantMessage, MessageError};
+use crate::{
+    identity::{InboxAddress, Presentity},
+    presence::information::Basic,
+};
+
+/// The counts that the decision rests on. The messages themselves are in the store.
+#[derive(Debug)]
+pub struct Inbox {
+    address: InboxAddress,
+    messages: u64,
+    storing: u64,
+    messages_max: u64,
+    full: bool,
+}
+
+impl Inbox {
+    /// An inbox at `address` that holds `messages` already and at most `messages_max`.
+    pub fn new(address: InboxAddress, messages: u64, messages_max: u64) -> Self {
+        Self { address, messages, storing: 0, messages_max, full: messages >= messages_max }
+    }
+
+    /// A message from the authenticated peer `from`, with `remaining` until it expires, while the inbox's
+    /// STATUS is `status`.
+    pub fn handle_offer(
+        &mut self,
+        from: Presentity,
+        status: Basic,
+        message: &InstantMessage,
+        remaining: Duration,
+    ) -> Decision {
+        if let Err(error) = message.check() {
+            return Decision::Refuse(match error {
+                MessageError::BodyTooLarge { .. } => FailureReason::TooLarge,
+                MessageError::ContentType => FailureReason::UnsupportedType,
+                MessageError::Language | MessageError::Extensions(_) | MessageError::Id => FailureReason::Malformed,
+            });
+        }
+        if message.from != from {
+            return Decision::Refuse(FailureReason::Unauthenticated);
+        }
+        if message.to != self.address {
+            return Decision::Refuse(FailureReason::NoSuchInbox);
+        }
+        if remaining.is_zero() {
+            return Decision::Refuse(FailureReason::Expired);
+        }
+        if self.full || self.messages + self.storing >= self.messages_max {
+            return Decision::RefuseUnlessStored(FailureReason::InboxFull);
+        }
+        if status == Basic::Closed {
+            return Decision::RefuseUnlessStored(FailureReason::Closed);
+        }
+        self.storing += 1;
+        Decision::Store
+    }
+
+    /// How storing an accepted message went, and what its sender is told.
+    pub fn handle_stored(&mut self, result: Stored) -> Delivery {
+        self.storing = self.storing.saturating_sub(1);
+        match result {
+            Stored::New => {
+                self.messages += 1;
+                self.full |= self.messages >= self.messages_max;
+                Delivery::Delivered
+            }
+            Stored::Duplicate => Delivery::Delivered,
+            Stored::Failed => Delivery::Failed(FailureReason::InboxFull),
+        }
+    }
+
+    /// The PRINCIPAL deleted a message that was there.
+    pub fn handle_deleted(&mut self) {
+        self.messages = self.messages.saturating_sub(1);
+        self.full &= self.messages > self.messages_max / 10 * 9;
+    }
+
+    /// Whether the STATUS is to be CLOSED since nothing fits.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Messages that it holds.
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Its address.
+    pub fn address(&self) -> &InboxAddress {
+        &self.address
+    }
+}
+
+/// What is to be done with an offered message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Store it, then call [`Inbox::handle_stored`].
+    Store,
+    /// Answer with this reason, unless the store remembers the message: then it is delivered.
+    RefuseUnlessStored(FailureReason),
+    /// Answer with this reason.
+    Refuse(FailureReason),
+}
+
+/// How storing a message went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stored {
+    /// It is on disk now.
+    New,
+    /// It was stored before; nothing was changed.
+    Duplicate,
+    /// The store could not take it; nothing was changed.
+    Failed,
+}
+
+/// Messages that an inbox holds unless told otherwise: at 16 KiB each at most 160 MB of disk.
+pub const INBOX_MESSAGES_MAX: u64 = 10_000;
+
+#[cfg(test)]
+#[path = "inbox_tests.rs"]
+mod tests;

@@ -1,0 +1,4 @@
+//! RFC 2778's INSTANT MESSAGE SERVICE: the message, the INBOX that takes it, the OUTBOX that brings it.
+pub mod inbox;
+pub mod instant_message;
+pub mod outbox;

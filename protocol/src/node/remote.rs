@@ -1,0 +1,318 @@
+//! What peers say and ask, and what this node answers.
+//!
+//! Nothing here trusts a peer beyond what its connection authenticated: records are verified whoever brings
+//! them, a notification counts only if it is about its sender, ages are clamped, and an answer that does not
+//! fit its question is counted and dropped.
+
+use std::time::Duration;
+
+use super::{Node, NodeOutput, Notice, OutgoingRequest, Pending, Persisting, PersistToken};
+use super::{FetchToken, GossipToken, RequestFailure, RequestToken, Response, ResponseToken};
+use crate::{
+    durable::{Change, MessageKey, StoredMessage},
+    identity::Presentity,
+    message::{
+        inbox::{Decision, Stored},
+        instant_message::{Delivery, FailureReason, InstantMessage},
+    },
+    presence::{
+        information::Basic,
+        reconciliation::{Difference, Digest, RECORDS_BYTES_PER_FRAME, difference, plan},
+        record::{PresenceRecord, Reaction},
+        service::{Offered, Source},
+    },
+    time::Timestamp,
+    wire::frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
+};
+
+/// A refusal that waits for the store's word on whether the message is there already.
+#[derive(Debug)]
+pub(super) struct Recalling {
+    response: ResponseToken,
+    reason: FailureReason,
+}
+
+impl Node {
+    pub(super) fn gossip(&mut self, now: Timestamp, token: GossipToken, bytes: &[u8]) {
+        let reaction = match PresenceRecord::verify(bytes, &self.realm) {
+            Ok(record) => match self.take_record(now, record, Source::Gossip) {
+                Offered::Newer | Offered::Known => Reaction::Accept,
+                Offered::Stale => {
+                    self.count_refused("stale");
+                    Reaction::Ignore
+                }
+                Offered::TableFull => {
+                    self.count_refused("table-full");
+                    Reaction::Ignore
+                }
+            },
+            Err(error) => {
+                self.count_refused(error.reason());
+                error.reaction()
+            }
+        };
+        self.outputs.push_back(NodeOutput::Verdict { token, reaction });
+    }
+
+    pub(super) fn link_established(&mut self, now: Timestamp, presentity: Presentity, dialled: bool) {
+        self.linked.insert(presentity);
+        self.service.handle_link_established(now, presentity);
+        self.watches.handle_in_reach(now, presentity);
+        self.outbox.handle_in_reach(now, presentity);
+        if dialled {
+            self.compare(presentity, 0);
+        }
+    }
+
+    pub(super) fn request(
+        &mut self,
+        now: Timestamp,
+        token: ResponseToken,
+        from: Presentity,
+        request: OutgoingRequest,
+    ) {
+        match request {
+            OutgoingRequest::Presence(request) => {
+                let response = Response::Presence(self.presence_request(now, from, request));
+                self.outputs.push_back(NodeOutput::Respond { token, response });
+            }
+            OutgoingRequest::Message(request) => self.message_request(now, token, from, request),
+        }
+    }
+
+    fn presence_request(&mut self, now: Timestamp, from: Presentity, request: PresenceRequest) -> PresenceResponse {
+        match request {
+            PresenceRequest::Compare(digest) => PresenceResponse::Compared(difference(&self.table(), &digest)),
+            PresenceRequest::Exchange { wanted, records } => {
+                let response = self.records(now, &wanted).0;
+                for told in records {
+                    self.take_told(now, from, &told);
+                }
+                PresenceResponse::Exchanged { records: response }
+            }
+            PresenceRequest::Fetch { presentity } => {
+                PresenceResponse::Fetched { record: self.told(now, &presentity) }
+            }
+            PresenceRequest::Subscribe { seconds } => {
+                let asked = Duration::from_secs(seconds.into());
+                let granted = self.subscribers.handle_subscribe(now, from, asked);
+                PresenceResponse::Subscribed {
+                    seconds: granted.map(|granted| u32::try_from(granted.as_secs()).unwrap_or(u32::MAX)),
+                    record: self.told(now, &self.presentity()),
+                }
+            }
+            PresenceRequest::Notify { record } => {
+                match PresenceRecord::verify(&record, &self.realm) {
+                    Ok(record) if record.presentity() == from => {
+                        self.take_record(now, record, Source::Direct);
+                    }
+                    Ok(_) => self.count_refused("not-the-sender's"),
+                    Err(error) => self.count_refused(error.reason()),
+                }
+                PresenceResponse::Notified
+            }
+        }
+    }
+
+    fn message_request(&mut self, now: Timestamp, token: ResponseToken, from: Presentity, request: MessageRequest) {
+        let MessageRequest { message, remaining_ms } = request;
+        let status = self.information().instant_message_tuple().map_or(Basic::Closed, |tuple| tuple.status.basic);
+        match self.inbox.handle_offer(from, status, &message, Duration::from_millis(remaining_ms)) {
+            Decision::Store => {
+                let stored = StoredMessage { message, received_at: self.clock.unix(now) };
+                let change = Change::StoreMessage(stored.clone());
+                self.persist(vec![change], Persisting::Message { response: token, message: stored });
+            }
+            Decision::RefuseUnlessStored(reason) => {
+                let key = MessageKey { from: message.from, id: message.id };
+                let recall = PersistToken(self.token());
+                self.recalling.insert(recall, Recalling { response: token, reason });
+                self.outputs.push_back(NodeOutput::Recall { token: recall, key });
+            }
+            Decision::Refuse(reason) => self.answer_message(token, Delivery::Failed(reason)),
+        }
+    }
+
+    pub(super) fn message_stored(
+        &mut self,
+        now: Timestamp,
+        response: ResponseToken,
+        message: StoredMessage,
+        stored: Stored,
+        cursor: Option<u64>,
+    ) {
+        let delivery = self.inbox.handle_stored(stored);
+        self.publication.handle_inbox_full(now, self.inbox.is_full());
+        self.answer_message(response, delivery);
+        if let Some(cursor) = cursor {
+            self.outputs.push_back(NodeOutput::Notice(Notice::Message { stored: message, cursor }));
+        }
+    }
+
+    pub(super) fn recalled(&mut self, token: PersistToken, stored: bool) {
+        if let Some(Recalling { response, reason }) = self.recalling.remove(&token) {
+            let delivery = if stored { Delivery::Delivered } else { Delivery::Failed(reason) };
+            self.answer_message(response, delivery);
+        }
+    }
+
+    fn answer_message(&mut self, token: ResponseToken, delivery: Delivery) {
+        let response = match delivery {
+            Delivery::Failed(reason) => {
+                self.count_refused(reason.as_str());
+                MessageResponse::Failed(reason)
+            }
+            Delivery::Delivered | Delivery::Indeterminate => MessageResponse::Delivered,
+        };
+        self.outputs.push_back(NodeOutput::Respond { token, response: Response::Message(response) });
+    }
+
+    pub(super) fn transmit(&mut self, message: InstantMessage, remaining: Duration) {
+        let remaining_ms = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
+        let (to, id) = (message.to.node, message.id);
+        let request = OutgoingRequest::Message(MessageRequest { message, remaining_ms });
+        self.send_request(to, request, Pending::Message { id });
+    }
+
+    pub(super) fn response(&mut self, now: Timestamp, token: RequestToken, response: Response) {
+        let Some(pending) = self.pending.remove(&token) else { return };
+        match (pending, response) {
+            (Pending::Compare { peer, digest, round }, Response::Presence(PresenceResponse::Compared(difference))) => {
+                self.exchange(now, peer, &digest, &difference, round);
+            }
+            (
+                Pending::Exchange { peer, wanted, cut, round },
+                Response::Presence(PresenceResponse::Exchanged { records }),
+            ) => {
+                let got = records.len();
+                let newer = records.iter().filter(|told| self.take_told(now, peer, told)).count();
+                if (cut || got < wanted) && (newer > 0 || cut) && round < ROUNDS_MAX {
+                    self.compare(peer, round + 1);
+                }
+            }
+            (Pending::Fetch { fetch }, Response::Presence(PresenceResponse::Fetched { record })) => {
+                self.fetched(now, fetch, record);
+            }
+            (
+                Pending::Subscribe { presentity },
+                Response::Presence(PresenceResponse::Subscribed { seconds, record }),
+            ) => {
+                if let Some(told) = record {
+                    self.take_told(now, presentity, &told);
+                }
+                let granted = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+                self.watches.handle_answer(now, presentity, granted);
+            }
+            (Pending::Notify | Pending::Goodbye, Response::Presence(PresenceResponse::Notified)) => (),
+            (Pending::Message { id }, Response::Message(response)) => {
+                let outcome = match response {
+                    MessageResponse::Delivered => Delivery::Delivered,
+                    MessageResponse::Failed(reason) => Delivery::Failed(reason),
+                };
+                self.outbox.handle_outcome(now, id, outcome);
+            }
+            (pending, _) => {
+                self.count_refused("answer-to-another-question");
+                self.failed(now, pending, RequestFailure::Unanswered);
+            }
+        }
+    }
+
+    pub(super) fn request_failed(&mut self, now: Timestamp, token: RequestToken, failure: RequestFailure) {
+        if let Some(pending) = self.pending.remove(&token) {
+            self.failed(now, pending, failure);
+        }
+    }
+
+    fn failed(&mut self, now: Timestamp, pending: Pending, failure: RequestFailure) {
+        match pending {
+            // The next comparison makes good what this one missed.
+            Pending::Compare { .. } | Pending::Exchange { .. } => (),
+            Pending::Fetch { fetch } => {
+                self.outputs.push_back(NodeOutput::Fetched { token: fetch, direct: false });
+            }
+            Pending::Subscribe { presentity } => self.watches.handle_failure(now, presentity),
+            // Gossip brings it as well.
+            Pending::Notify | Pending::Goodbye => (),
+            Pending::Message { id } => {
+                let outcome = match failure {
+                    RequestFailure::Unreachable => Delivery::Failed(FailureReason::Unreachable),
+                    RequestFailure::Unanswered => Delivery::Indeterminate,
+                };
+                self.outbox.handle_outcome(now, id, outcome);
+            }
+        }
+    }
+
+    pub(super) fn compare(&mut self, peer: Presentity, round: u32) {
+        let busy = self.pending.values().any(|pending| {
+            matches!(pending, Pending::Compare { peer: other, .. } | Pending::Exchange { peer: other, .. } if *other == peer)
+        });
+        if !busy {
+            let digest = Digest::of(&self.table());
+            let request = OutgoingRequest::Presence(PresenceRequest::Compare(digest.clone()));
+            self.send_request(peer, request, Pending::Compare { peer, digest, round });
+        }
+    }
+
+    fn exchange(&mut self, now: Timestamp, peer: Presentity, digest: &Digest, difference: &Difference, round: u32) {
+        let plan = plan(&self.table(), digest, difference);
+        if plan.wanted.is_empty() && plan.offered.is_empty() {
+            return;
+        }
+        let (records, cut) = self.records(now, &plan.offered);
+        let pending = Pending::Exchange { peer, wanted: plan.wanted.len(), cut, round };
+        let request = OutgoingRequest::Presence(PresenceRequest::Exchange { wanted: plan.wanted, records });
+        self.send_request(peer, request, pending);
+    }
+
+    /// The records of `presentities` as they are told to a peer, as many as a frame may hold, and whether
+    /// some were left out.
+    fn records(&self, now: Timestamp, presentities: &[Presentity]) -> (Vec<ToldRecord>, bool) {
+        let mut bytes = 0;
+        let mut records = Vec::new();
+        for presentity in presentities {
+            let Some(told) = self.told(now, presentity) else { continue };
+            bytes += told.record.len() + TOLD_OVERHEAD_BYTES;
+            if bytes > RECORDS_BYTES_PER_FRAME {
+                return (records, true);
+            }
+            records.push(told);
+        }
+        (records, false)
+    }
+
+    /// Takes over what a peer tells; whether it was news.
+    fn take_told(&mut self, now: Timestamp, peer: Presentity, told: &ToldRecord) -> bool {
+        match PresenceRecord::verify(&told.record, &self.realm) {
+            Ok(record) => {
+                let elapsed = Duration::from_millis(told.elapsed_ms).min(ELAPSED_MAX);
+                let direct = record.presentity() == peer;
+                let source = if direct { Source::Direct } else { Source::Told { elapsed, lost: told.lost } };
+                self.take_record(now, record, source) == Offered::Newer
+            }
+            Err(error) => {
+                self.count_refused(error.reason());
+                false
+            }
+        }
+    }
+
+    fn fetched(&mut self, now: Timestamp, token: FetchToken, record: Option<ToldRecord>) {
+        let direct = record.is_some();
+        if let Some(told) = record
+            && let Ok(record) = PresenceRecord::verify(&told.record, &self.realm)
+        {
+            let presentity = record.presentity();
+            self.take_told(now, presentity, &told);
+        }
+        self.outputs.push_back(NodeOutput::Fetched { token, direct });
+    }
+}
+
+/// A comparison that frames cut into more rounds than this goes on at the next interval.
+const ROUNDS_MAX: u32 = 256;
+/// Beside the record itself: its length, its age, the judgement.
+const TOLD_OVERHEAD_BYTES: usize = 16;
+/// Nobody's word is taken that something was heard longer ago than this: 30 days.
+const ELAPSED_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);

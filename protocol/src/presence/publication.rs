@@ -1,0 +1,334 @@
+//! The PRESENTITY's side: this node's own document, and when it is published.
+//!
+//! **Decides** when a new record is signed: at once when the PRINCIPAL changes the document, when the inbox
+//! fills up or has room again, and at the goodbye; a moment after the addresses change, so that a burst is
+//! one record; and at [`REFRESH_INTERVAL`], so that the lease never ends while the node lives. A document
+//! with an `until` goes back to plain OPEN at that time. **Leaves** the spreading to the driver.
+//!
+//! Versions: every run has an incarnation of its own, which the store has kept before the first record is
+//! made. A node that hears of itself with a higher version than its own (a restored backup, a lost state
+//! directory, a second machine with this key) jumps to an incarnation above it, stores that, and publishes
+//! again. Two machines with one key would chase each other for ever, so each further jump waits twice as
+//! long, and after [`OVERTAKEN_TIMES_ODD`] of them the PRINCIPAL is told.
+
+use std::{collections::VecDeque, time::Duration};
+
+use libp2p_identity::Keypair;
+
+use super::{
+    information::{Basic, InformationError, PresenceInformation},
+    record::{FORMAT, NodeAddress, PresenceRecord, RecordBody, RecordError, Version},
+};
+use crate::{
+    identity::{Presentity, Realm},
+    time::{Timestamp, WallClock},
+};
+
+/// This node's own PRESENCE INFORMATION and its records.
+#[derive(Debug)]
+pub struct Publication {
+    key: Keypair,
+    clock: WallClock,
+    presentity: Presentity,
+    realm: Realm,
+    information: PresenceInformation,
+    addresses: Vec<NodeAddress>,
+    version: Version,
+    inbox_full: bool,
+    departed: bool,
+    record: Option<PresenceRecord>,
+    publish_at: Option<Timestamp>,
+    jump: Option<Jump>,
+    overtaken_times: u32,
+    outputs: VecDeque<PublicationOutput>,
+}
+
+impl Publication {
+    /// A publication of `information` whose first record is made [`SETTLE_TIME`] from `now`.
+    ///
+    /// # Panics
+    /// If `key` is not an Ed25519 key.
+    pub fn new(
+        now: Timestamp,
+        clock: WallClock,
+        key: Keypair,
+        realm: Realm,
+        incarnation: u64,
+        information: PresenceInformation,
+    ) -> Self {
+        let presentity = Presentity::from_public_key(&key.public()).expect("a node has an Ed25519 key");
+        Self {
+            key,
+            clock,
+            presentity,
+            realm,
+            information,
+            addresses: Vec::new(),
+            version: Version { incarnation, sequence: 0 },
+            inbox_full: false,
+            departed: false,
+            record: None,
+            publish_at: Some(now + SETTLE_TIME),
+            jump: None,
+            overtaken_times: 0,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Whose it is.
+    pub fn presentity(&self) -> Presentity {
+        self.presentity
+    }
+
+    /// The document that the PRINCIPAL set.
+    pub fn information(&self) -> &PresenceInformation {
+        &self.information
+    }
+
+    /// The document as it is published: what the PRINCIPAL set, but CLOSED while the inbox is full.
+    pub fn effective_information(&self) -> PresenceInformation {
+        let mut information = self.information.clone();
+        if self.inbox_full {
+            for tuple in &mut information.tuples {
+                if tuple.communication_address.as_ref().is_some_and(|address| address.means.as_str() == "im") {
+                    tuple.status.basic = Basic::Closed;
+                }
+            }
+        }
+        information
+    }
+
+    /// The newest record, once there is one.
+    pub fn record(&self) -> Option<&PresenceRecord> {
+        self.record.as_ref()
+    }
+
+    /// The incarnation of the next record.
+    pub fn incarnation(&self) -> u64 {
+        self.version.incarnation
+    }
+
+    /// Whether the goodbye was said.
+    pub fn has_departed(&self) -> bool {
+        self.departed
+    }
+
+    /// The PRINCIPAL sets a new document, which is published at once.
+    ///
+    /// # Errors
+    /// Why it cannot be; the old one stands.
+    pub fn handle_set(&mut self, now: Timestamp, information: PresenceInformation) -> Result<(), PublishError> {
+        information.check()?;
+        let before = std::mem::replace(&mut self.information, information);
+        if let Err(error) = self.publish(now) {
+            self.information = before;
+            return Err(error);
+        }
+        self.outputs.push_back(PublicationOutput::PersistInformation(self.information.clone()));
+        Ok(())
+    }
+
+    /// The node is reached at other addresses.
+    pub fn handle_addresses(&mut self, now: Timestamp, addresses: Vec<NodeAddress>) {
+        if addresses != self.addresses {
+            self.addresses = addresses;
+            let soon = now + SETTLE_TIME;
+            if self.publish_at.is_none_or(|at| at > soon) {
+                self.publish_at = Some(soon);
+            }
+        }
+    }
+
+    /// The inbox is full, or has room again.
+    pub fn handle_inbox_full(&mut self, now: Timestamp, full: bool) {
+        if full != self.inbox_full {
+            self.inbox_full = full;
+            self.publish_at = Some(now);
+        }
+    }
+
+    /// Somebody holds a record of this presentity that this run did not make and that beats all it made.
+    pub fn handle_overtaken(&mut self, now: Timestamp, record: &PresenceRecord) {
+        let version = record.version();
+        let ours = self.record.as_ref().is_some_and(|own| !record.supersedes(own));
+        if ours || (self.record.is_none() && version < self.version) || self.departed {
+            return;
+        }
+        let incarnation = version.incarnation.saturating_add(1);
+        if self.jump.as_ref().is_some_and(|jump| jump.incarnation >= incarnation) {
+            return;
+        }
+        let delay = OVERTAKEN_DELAY.saturating_mul(2_u32.saturating_pow(self.overtaken_times.min(16)));
+        let at = if self.overtaken_times == 0 { now } else { now + delay.min(OVERTAKEN_DELAY_MAX) };
+        self.overtaken_times += 1;
+        self.jump = Some(Jump { incarnation, at, stored: false });
+        self.outputs.push_back(PublicationOutput::PersistIncarnation(incarnation));
+        if self.overtaken_times == OVERTAKEN_TIMES_ODD {
+            self.outputs.push_back(PublicationOutput::KeyInUseElsewhere);
+        }
+    }
+
+    /// An incarnation that was put out to be stored is on disk.
+    pub fn handle_incarnation_stored(&mut self, now: Timestamp, incarnation: u64) {
+        if let Some(jump) = &mut self.jump
+            && jump.incarnation == incarnation
+        {
+            jump.stored = true;
+            self.handle_timeout(now);
+        }
+    }
+
+    /// Says goodbye: a last record, after which nothing is published.
+    pub fn handle_depart(&mut self, now: Timestamp) {
+        if !self.departed {
+            self.departed = true;
+            self.jump = None;
+            // It was published before with the same document, so it fits.
+            let _ = self.publish(now);
+            self.publish_at = None;
+        }
+    }
+
+    /// Acts on what is due.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        if let Some(jump) = &self.jump
+            && jump.stored
+            && jump.at <= now
+        {
+            self.version = Version { incarnation: jump.incarnation, sequence: 0 };
+            self.jump = None;
+            self.publish_at = Some(now);
+        }
+        if self.lapses_at().is_some_and(|at| at <= now) && !self.departed {
+            self.lapse();
+            self.publish_at = Some(now);
+            self.outputs.push_back(PublicationOutput::PersistInformation(self.information.clone()));
+        }
+        if self.publish_at.is_some_and(|at| at <= now)
+            && let Err(error) = self.publish(now)
+        {
+            // More addresses than before made the record too large: the document matters more.
+            self.addresses.pop();
+            self.publish_at = (!self.addresses.is_empty()).then_some(now);
+            if self.addresses.is_empty() {
+                self.outputs.push_back(PublicationOutput::TooLarge(error));
+            }
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Option<PublicationOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due next.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        if self.departed {
+            return None;
+        }
+        let jump = self.jump.as_ref().filter(|jump| jump.stored).map(|jump| jump.at);
+        [self.publish_at, jump, self.lapses_at()].into_iter().flatten().min()
+    }
+
+    fn publish(&mut self, now: Timestamp) -> Result<(), PublishError> {
+        let version = Version { incarnation: self.version.incarnation, sequence: self.version.sequence + 1 };
+        let body = RecordBody {
+            format: FORMAT,
+            realm: self.realm.clone(),
+            presentity: self.presentity,
+            version,
+            lease_seconds: LEASE_SECONDS,
+            departing: self.departed,
+            addresses: if self.departed { Vec::new() } else { self.addresses.clone() },
+            public: Some(self.effective_information()),
+            sealed_views: Vec::new(),
+            extensions: std::collections::BTreeMap::new(),
+        };
+        let record = PresenceRecord::sign(body, &self.key)?;
+        self.version = version;
+        self.record = Some(record.clone());
+        self.publish_at = Some(now + REFRESH_INTERVAL);
+        self.outputs.push_back(PublicationOutput::Publish(record));
+        Ok(())
+    }
+
+    fn lapses_at(&self) -> Option<Timestamp> {
+        let tuples = self.information.tuples.iter().filter_map(|tuple| tuple.markup.until);
+        tuples.chain(self.information.markup.until).min().map(|until| self.clock.timestamp(until))
+    }
+
+    fn lapse(&mut self) {
+        let until = self.information.markup.until;
+        let leading = self.information.leading_tuple().map(|tuple| tuple.id.clone());
+        let first = self.lapses_at();
+        for tuple in &mut self.information.tuples {
+            let of_document = until.is_some_and(|until| Some(self.clock.timestamp(until)) == first);
+            let own = tuple.markup.until.is_some_and(|until| Some(self.clock.timestamp(until)) == first);
+            if own || (of_document && Some(&tuple.id) == leading.as_ref()) {
+                tuple.status.basic = Basic::Open;
+                tuple.status.further.clear();
+                if own {
+                    clear(&mut tuple.markup);
+                }
+            }
+        }
+        if until.is_some_and(|until| Some(self.clock.timestamp(until)) == first) {
+            clear(&mut self.information.markup);
+        }
+    }
+}
+
+/// What the publication asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PublicationOutput {
+    /// Spread this record.
+    Publish(PresenceRecord),
+    /// Store the boot counter durably, then call [`Publication::handle_incarnation_stored`].
+    PersistIncarnation(u64),
+    /// Store the document.
+    PersistInformation(PresenceInformation),
+    /// Another machine seems to run with this key.
+    KeyInUseElsewhere,
+    /// The record cannot be made even without addresses.
+    TooLarge(PublishError),
+}
+
+/// Why a document cannot be published. The old one stands.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// A limit of the document.
+    #[error(transparent)]
+    Information(#[from] InformationError),
+    /// A limit of the record; with [`crate::wire::codec::WireError::TooLarge`] all parts together.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+#[derive(Debug)]
+struct Jump {
+    incarnation: u64,
+    at: Timestamp,
+    stored: bool,
+}
+
+fn clear(markup: &mut super::information::OtherPresenceMarkup) {
+    markup.note = None;
+    markup.activities.clear();
+    markup.until = None;
+}
+
+/// How long a record holds if nothing more is heard: an hour. A backstop, not a heartbeat.
+pub const LEASE_SECONDS: u32 = 60 * 60;
+/// An unchanged record is published anew after this, well before the lease ends.
+pub const REFRESH_INTERVAL: Duration = Duration::from_secs(40 * 60);
+/// Addresses come one by one when a node starts or an interface comes up; one record tells them all.
+pub const SETTLE_TIME: Duration = Duration::from_millis(30);
+/// The wait before the second jump over a version that somebody else made; it doubles.
+const OVERTAKEN_DELAY: Duration = Duration::from_secs(1);
+const OVERTAKEN_DELAY_MAX: Duration = Duration::from_secs(60);
+/// One jump happens after a restored backup. So many mean a second machine with this key.
+const OVERTAKEN_TIMES_ODD: u32 = 3;
+
+#[cfg(test)]
+#[path = "publication_tests.rs"]
+mod tests;

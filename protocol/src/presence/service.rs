@@ -1,0 +1,436 @@
+//! The PRESENCE SERVICE of one node: everybody's newest record, and whether they are in contact.
+//!
+//! **Decides** which of two records stands ([`PresenceRecord::supersedes`], nothing else), what a WATCHER is
+//! to be told of, and who is present, left or lost. **Leaves** signatures to the record, gossip and links to
+//! the driver, this node's own record to [`super::publication`].
+//!
+//! Merging is commutative, associative and idempotent: any order of the same records ends in the same
+//! table, and no version ever goes back, not over a restart either, since the newest record of everybody
+//! is put out to be stored and given back at the next start.
+//!
+//! Out of contact is RFC 2779's term for what is no STATUS: the state of a lost presentity stays readable,
+//! with its age and the evidence. Whoever says goodbye is *left*. Whoever has a link is *present*. A link
+//! that is lost, and does not come back when redialled, makes its end *lost*; so does a lease that ends
+//! without a link. A lost one that is heard of anew or linked to has *returned*. What another node says of
+//! somebody's contact is taken over only until there is evidence of our own.
+//!
+//! Limits: [`PRESENTITIES_MAX`] records. At the limit the one longest out of contact makes room; if all are
+//! present a newcomer is refused. Source: RFC 2778 section 2.1, RFC 2779 3.2 and 3.3; DESIGN of records is
+//! this project's own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    information::PresenceInformation,
+    record::{PresenceRecord, Version},
+};
+use crate::{
+    durable::StoredRecord,
+    identity::Presentity,
+    time::{Timestamp, UnixTime, WallClock},
+};
+
+/// The table of everybody but this node's own presentity. Feed it with the `handle_*` methods, drain
+/// [`Self::poll_output`], and call [`Self::handle_timeout`] when [`Self::poll_timeout`] says so.
+#[derive(Debug)]
+pub struct PresenceService {
+    clock: WallClock,
+    entries: BTreeMap<Presentity, Entry>,
+    leases: BTreeSet<(Timestamp, Presentity)>,
+    outputs: VecDeque<ServiceOutput>,
+    presentities_max: usize,
+}
+
+impl PresenceService {
+    /// An empty table of at most `presentities_max` entries.
+    pub fn new(clock: WallClock, presentities_max: usize) -> Self {
+        Self {
+            clock,
+            entries: BTreeMap::new(),
+            leases: BTreeSet::new(),
+            outputs: VecDeque::new(),
+            presentities_max,
+        }
+    }
+
+    /// Takes a verified record that came with `source`.
+    pub fn handle_record(&mut self, now: Timestamp, record: PresenceRecord, source: Source) -> Offered {
+        let presentity = record.presentity();
+        if let Some(known) = self.entries.get(&presentity) {
+            if known.record.bytes() == record.bytes() {
+                return Offered::Known;
+            }
+            if !record.supersedes(&known.record) {
+                return Offered::Stale;
+            }
+        } else if !self.make_room() {
+            return Offered::TableFull;
+        }
+        let elapsed = match source {
+            Source::Direct | Source::Gossip => Duration::ZERO,
+            Source::Told { elapsed, .. } => elapsed,
+            Source::Restored { heard_at } => self.clock.unix(now).since(heard_at),
+        };
+        self.replace(now, record, source, elapsed);
+        Offered::Newer
+    }
+
+    /// A connection with the presentity's node stands.
+    pub fn handle_link_established(&mut self, now: Timestamp, presentity: Presentity) {
+        let Some(entry) = self.entries.get_mut(&presentity) else { return };
+        entry.linked = true;
+        if entry.contact.state != ContactState::Left {
+            self.turn(now, presentity, ContactState::Present, Evidence::Connected);
+        }
+    }
+
+    /// The last connection with the presentity's node went down. No judgement yet: that waits for the redial.
+    pub fn handle_link_down(&mut self, presentity: Presentity) {
+        if let Some(entry) = self.entries.get_mut(&presentity) {
+            entry.linked = false;
+        }
+    }
+
+    /// A connection went down and could not be made again, or a first one could not be made at all.
+    pub fn handle_unreachable(&mut self, now: Timestamp, presentity: Presentity, evidence: Evidence) {
+        let Some(entry) = self.entries.get(&presentity) else { return };
+        if !entry.linked && entry.contact.state == ContactState::Present {
+            self.turn(now, presentity, ContactState::Lost, evidence);
+        }
+    }
+
+    /// Acts on what is due: leases that ended.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        while let Some(&(ends, presentity)) = self.leases.first()
+            && ends <= now
+        {
+            self.leases.remove(&(ends, presentity));
+            let Some(entry) = self.entries.get_mut(&presentity) else { continue };
+            if entry.linked {
+                entry.lease_ends = now + entry.record.lease().max(LEASE_MIN);
+                self.leases.insert((entry.lease_ends, presentity));
+            } else if entry.contact.state == ContactState::Present {
+                self.turn(now, presentity, ContactState::Lost, Evidence::LeaseExpired);
+            }
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_output(&mut self) -> Option<ServiceOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due next.
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
+        self.leases.first().map(|(ends, _)| *ends)
+    }
+
+    /// The newest record of `presentity`.
+    pub fn record(&self, presentity: &Presentity) -> Option<&PresenceRecord> {
+        self.entries.get(presentity).map(|entry| &entry.record)
+    }
+
+    /// Everybody known, in the order of their keys.
+    pub fn presentities(&self) -> impl Iterator<Item = Presentity> + '_ {
+        self.entries.keys().copied()
+    }
+
+    /// What is known of `presentity`.
+    pub fn view(&self, presentity: &Presentity) -> Option<PresentityView> {
+        let entry = self.entries.get(presentity)?;
+        Some(PresentityView {
+            presentity: *presentity,
+            is_self: false,
+            petname: None,
+            version: entry.record.version(),
+            information: entry.record.body().public.clone(),
+            contact: entry.contact,
+            heard_at: self.clock.unix(entry.heard_at),
+        })
+    }
+
+    /// Whether `presentity` is believed to be in contact.
+    pub fn is_present(&self, presentity: &Presentity) -> bool {
+        self.entries.get(presentity).is_some_and(|entry| entry.contact.state == ContactState::Present)
+    }
+
+    /// A record as it is told to another node, with its age and this node's judgement.
+    pub fn told(&self, now: Timestamp, presentity: &Presentity) -> Option<(&PresenceRecord, Duration, bool)> {
+        let entry = self.entries.get(presentity)?;
+        Some((&entry.record, now.since(entry.heard_at), entry.contact.state == ContactState::Lost))
+    }
+
+    /// The fingerprint of every record, for comparing two tables.
+    pub fn fingerprints(&self) -> impl Iterator<Item = (Presentity, Version, u64)> + '_ {
+        self.entries.iter().map(|(presentity, entry)| (*presentity, entry.record.version(), entry.fingerprint))
+    }
+
+    fn make_room(&mut self) -> bool {
+        if self.entries.len() < self.presentities_max {
+            return true;
+        }
+        let longest_gone = self
+            .entries
+            .iter()
+            .filter(|(_, entry)| entry.contact.state != ContactState::Present)
+            .min_by_key(|(_, entry)| entry.contact.since)
+            .map(|(presentity, _)| *presentity);
+        let Some(presentity) = longest_gone else { return false };
+        if let Some(entry) = self.entries.remove(&presentity) {
+            self.leases.remove(&(entry.lease_ends, presentity));
+        }
+        self.outputs.push_back(ServiceOutput::Forget(presentity));
+        true
+    }
+
+    fn replace(&mut self, now: Timestamp, record: PresenceRecord, source: Source, elapsed: Duration) {
+        let presentity = record.presentity();
+        let (state, evidence) = judge(&record, source);
+        let previous = self.entries.remove(&presentity);
+        if let Some(previous) = &previous {
+            self.leases.remove(&(previous.lease_ends, presentity));
+        }
+        let linked = previous.as_ref().is_some_and(|previous| previous.linked);
+        let (state, evidence) = match state {
+            ContactState::Lost if linked => (ContactState::Present, Evidence::Connected),
+            _ => (state, evidence),
+        };
+        let heard_at = now - elapsed;
+        let since = match &previous {
+            Some(previous) if previous.contact.state == state => previous.contact.since,
+            _ => self.clock.unix(heard_at),
+        };
+        let transition = transition(previous.as_ref(), &record, state, source);
+        if !matches!(source, Source::Restored { .. }) {
+            self.outputs.push_back(ServiceOutput::Persist(StoredRecord {
+                presentity,
+                version: record.version(),
+                bytes: record.bytes().to_vec(),
+                heard_at: self.clock.unix(heard_at),
+            }));
+        }
+        let lease_ends = heard_at + record.lease().max(LEASE_MIN);
+        let entry = Entry {
+            fingerprint: fingerprint(&record),
+            record,
+            heard_at,
+            lease_ends,
+            linked,
+            contact: Contact { state, since, evidence },
+        };
+        self.leases.insert((lease_ends, presentity));
+        self.entries.insert(presentity, entry);
+        if let Some(transition) = transition {
+            self.outputs.push_back(ServiceOutput::Transition(presentity, transition));
+        }
+    }
+
+    fn turn(&mut self, now: Timestamp, presentity: Presentity, state: ContactState, evidence: Evidence) {
+        let Some(entry) = self.entries.get_mut(&presentity) else { return };
+        let before = entry.contact.state;
+        if before == state {
+            entry.contact.evidence = evidence;
+            return;
+        }
+        entry.contact = Contact { state, since: self.clock.unix(now), evidence };
+        let transition = match state {
+            ContactState::Present => Transition::Returned,
+            ContactState::Left => Transition::Left,
+            ContactState::Lost => Transition::Lost,
+        };
+        if state == ContactState::Present {
+            self.leases.remove(&(entry.lease_ends, presentity));
+            entry.lease_ends = now + entry.record.lease().max(LEASE_MIN);
+            self.leases.insert((entry.lease_ends, presentity));
+        }
+        self.outputs.push_back(ServiceOutput::Transition(presentity, transition));
+    }
+}
+
+/// Where a record came from, which decides what it proves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// From the presentity's own node.
+    Direct,
+    /// By gossip, just now.
+    Gossip,
+    /// Told by another node, with how long ago it heard it and whether it believes the presentity lost.
+    Told {
+        /// How long ago the other node heard it.
+        elapsed: Duration,
+        /// Whether the other node believes the presentity out of contact.
+        lost: bool,
+    },
+    /// From this node's own store.
+    Restored {
+        /// When it was heard.
+        heard_at: UnixTime,
+    },
+}
+
+/// What became of a record that was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// It is now the newest.
+    Newer,
+    /// It was the newest before.
+    Known,
+    /// A newer one is known.
+    Stale,
+    /// The table is full of presentities that are present.
+    TableFull,
+}
+
+/// What the table asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServiceOutput {
+    /// Something happened that a WATCHER may be told.
+    Transition(Presentity, Transition),
+    /// The record is to be stored.
+    Persist(StoredRecord),
+    /// The presentity was dropped to make room.
+    Forget(Presentity),
+}
+
+/// What happened to a presentity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transition {
+    /// First heard of in this run, and present.
+    Appeared,
+    /// Its document changed.
+    Changed,
+    /// It said goodbye.
+    Left,
+    /// It is out of contact.
+    Lost,
+    /// It is back.
+    Returned,
+}
+
+/// Everything that this node knows of a presentity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PresentityView {
+    /// Who.
+    pub presentity: Presentity,
+    /// Whether it is this node's own.
+    pub is_self: bool,
+    /// What this node's PRINCIPAL calls it.
+    pub petname: Option<String>,
+    /// The version of its record.
+    pub version: Version,
+    /// Its document; nothing if all of it is withheld.
+    pub information: Option<PresenceInformation>,
+    /// Whether it is in contact.
+    pub contact: Contact,
+    /// When its record was heard.
+    pub heard_at: UnixTime,
+}
+
+/// Whether a presentity is in contact, since when and how that is known. Not a STATUS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contact {
+    /// The judgement.
+    pub state: ContactState,
+    /// Since when it holds.
+    pub since: UnixTime,
+    /// What it rests on.
+    pub evidence: Evidence,
+}
+
+/// The judgement on somebody's contact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ContactState {
+    /// In contact.
+    Present,
+    /// Gone with a goodbye.
+    Left,
+    /// Out of contact without one.
+    Lost,
+}
+
+/// What a judgement rests on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Evidence {
+    /// It is this node itself.
+    Own,
+    /// A connection with its node stands.
+    Connected,
+    /// A new record of it was heard.
+    Heard,
+    /// Another node said so.
+    Told,
+    /// Known from an earlier run of this node.
+    Remembered,
+    /// The connection was lost and a redial failed.
+    LinkLost,
+    /// No connection could be made.
+    Unreachable,
+    /// It said goodbye.
+    Departed,
+    /// Its lease ended and nothing was heard.
+    LeaseExpired,
+}
+
+#[derive(Debug)]
+struct Entry {
+    record: PresenceRecord,
+    fingerprint: u64,
+    heard_at: Timestamp,
+    lease_ends: Timestamp,
+    linked: bool,
+    contact: Contact,
+}
+
+/// The first eight bytes of the SHA-256 of a record, little-endian.
+pub fn fingerprint(record: &PresenceRecord) -> u64 {
+    let hash = Sha256::digest(record.bytes());
+    hash.iter().take(8).rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn judge(record: &PresenceRecord, source: Source) -> (ContactState, Evidence) {
+    if record.body().departing {
+        return (ContactState::Left, Evidence::Departed);
+    }
+    match source {
+        Source::Direct => (ContactState::Present, Evidence::Connected),
+        Source::Gossip => (ContactState::Present, Evidence::Heard),
+        Source::Told { lost: false, .. } => (ContactState::Present, Evidence::Told),
+        Source::Told { lost: true, .. } => (ContactState::Lost, Evidence::Told),
+        Source::Restored { .. } => (ContactState::Lost, Evidence::Remembered),
+    }
+}
+
+fn transition(
+    previous: Option<&Entry>,
+    record: &PresenceRecord,
+    state: ContactState,
+    source: Source,
+) -> Option<Transition> {
+    let Some(previous) = previous else {
+        let news = state == ContactState::Present && !matches!(source, Source::Restored { .. });
+        return news.then_some(Transition::Appeared);
+    };
+    match (previous.contact.state, state) {
+        (ContactState::Present, ContactState::Present) => {
+            (!record.says_the_same(&previous.record)).then_some(Transition::Changed)
+        }
+        (ContactState::Left | ContactState::Lost, ContactState::Present) => Some(Transition::Returned),
+        (ContactState::Present | ContactState::Lost, ContactState::Left) => Some(Transition::Left),
+        (ContactState::Present, ContactState::Lost) => Some(Transition::Lost),
+        (ContactState::Left | ContactState::Lost, _) => None,
+    }
+}
+
+/// Records that one node keeps unless told otherwise. A record with its entry takes about 2 kB.
+pub const PRESENTITIES_MAX: usize = 4096;
+/// A record that names a shorter lease gets this one, so that a flood of expiries cannot be ordered.
+const LEASE_MIN: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+#[path = "service_tests.rs"]
+mod tests;

@@ -1,0 +1,130 @@
+//! Every frame that two nodes exchange over a stream, and the limits on each.
+//!
+//! A stream carries one request and one response. Each is four bytes of length, big-endian, and as many
+//! bytes of one encoded value. The length is checked against the limit before anything is read. The stream's
+//! protocol id names the realm: `/hereabouts/<realm>/presence/1` and `/hereabouts/<realm>/message/1`, so
+//! that nodes of two realms, or foreign programs, have nothing to say to each other. Every frame and type
+//! is specified byte by byte in `protocol/WIRE.md`, with golden vectors beside it in `protocol/vectors`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    identity::{Presentity, Realm},
+    message::instant_message::{BODY_BYTES_MAX, FailureReason, InstantMessage},
+    presence::reconciliation::{Difference, Digest},
+};
+
+/// A request of the PRESENCE PROTOCOL (RFC 2778).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PresenceRequest {
+    /// Compares two tables.
+    Compare(Digest),
+    /// Brings what the other lacks and asks for what this node lacks.
+    Exchange {
+        /// Whose records are wanted.
+        wanted: Vec<Presentity>,
+        /// Records that the other lacks.
+        records: Vec<ToldRecord>,
+    },
+    /// FETCH: asks for one presentity's PRESENCE INFORMATION, once.
+    Fetch {
+        /// Whose.
+        presentity: Presentity,
+    },
+    /// SUBSCRIBE: asks to be notified of the changes of the node's own presentity.
+    Subscribe {
+        /// For how long, in seconds; zero ends the subscription.
+        seconds: u32,
+    },
+    /// NOTIFY: the sender's own newest record, to a SUBSCRIBER or at the goodbye.
+    Notify {
+        /// The signed record.
+        #[serde(with = "serde_bytes")]
+        record: Vec<u8>,
+    },
+}
+
+/// A response of the PRESENCE PROTOCOL, to the request of the same place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PresenceResponse {
+    /// To [`PresenceRequest::Compare`]: where the tables differ.
+    Compared(Difference),
+    /// To [`PresenceRequest::Exchange`]: the wanted records, as many as a frame may hold.
+    Exchanged {
+        /// The records.
+        records: Vec<ToldRecord>,
+    },
+    /// To [`PresenceRequest::Fetch`]: the newest record, if there is one.
+    Fetched {
+        /// The record.
+        record: Option<ToldRecord>,
+    },
+    /// To [`PresenceRequest::Subscribe`].
+    Subscribed {
+        /// For how long it is granted; nothing if it is refused.
+        seconds: Option<u32>,
+        /// The newest record of the node's own presentity: a subscription begins with a notification.
+        record: Option<ToldRecord>,
+    },
+    /// To [`PresenceRequest::Notify`].
+    Notified,
+}
+
+/// A record that is passed on, with what its holder knows beside it. Only the record is signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToldRecord {
+    /// The signed record.
+    #[serde(with = "serde_bytes")]
+    pub record: Vec<u8>,
+    /// How long ago the holder heard it, in milliseconds.
+    pub elapsed_ms: u64,
+    /// Whether the holder believes the presentity out of contact.
+    pub lost: bool,
+}
+
+/// The request of the INSTANT MESSAGE PROTOCOL (RFC 2778).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MessageRequest {
+    /// The message.
+    pub message: InstantMessage,
+    /// Milliseconds that it has left: a span, so that no two clocks need agree.
+    pub remaining_ms: u64,
+}
+
+/// The response of the INSTANT MESSAGE PROTOCOL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MessageResponse {
+    /// The message is on the receiver's disk.
+    Delivered,
+    /// It is not stored, and why.
+    Failed(FailureReason),
+}
+
+/// The protocol id of presence streams in `realm`.
+pub fn presence_protocol(realm: &Realm) -> String {
+    format!("/hereabouts/{realm}/presence/1")
+}
+
+/// The protocol id of message streams in `realm`.
+pub fn message_protocol(realm: &Realm) -> String {
+    format!("/hereabouts/{realm}/message/1")
+}
+
+/// The name of the one gossip topic of `realm`.
+pub fn gossip_topic(realm: &Realm) -> String {
+    format!("hereabouts/{realm}/presence/1")
+}
+
+/// What a node of `realm` says of itself in libp2p's identify exchange.
+pub fn identify_version(realm: &Realm) -> String {
+    format!("hereabouts/1/{realm}")
+}
+
+/// Bytes of a presence request.
+pub const PRESENCE_REQUEST_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of a presence response.
+pub const PRESENCE_RESPONSE_BYTES_MAX: usize = 128 * 1024;
+/// Bytes of a message request: the body, and room for everything around it.
+pub const MESSAGE_REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX + 16 * 1024;
+/// Bytes of a message response.
+pub const MESSAGE_RESPONSE_BYTES_MAX: usize = 16;

@@ -1,0 +1,3 @@
+//! How statements become bytes: the codec and every frame. Nothing outside this module knows the encoding.
+pub mod codec;
+pub mod frames;
