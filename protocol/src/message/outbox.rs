@@ -132,6 +132,10 @@ impl Outbox {
             queued.stored = true;
             queued.retry_at = Some(now);
             self.transmit_due(now);
+            if self.queued.get(&id).is_some_and(|queued| !queued.under_way) {
+                // It stands behind another one for the same recipient.
+                self.outputs.push_back(OutboxOutput::Waiting { id });
+            }
         }
     }
 

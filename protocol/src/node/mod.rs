@@ -421,11 +421,15 @@ impl Node {
         match output {
             PublicationOutput::Publish(record) => {
                 self.outputs.push_back(NodeOutput::Publish(record.bytes().to_vec()));
-                if self.notified.as_ref().is_none_or(|notified| !record.says_the_same(notified)) {
-                    for watcher in self.subscribers.iter().collect::<Vec<_>>() {
-                        let notify = PresenceRequest::Notify { record: record.bytes().to_vec() };
-                        self.send_request(watcher, OutgoingRequest::Presence(notify), Pending::Notify);
-                    }
+                let told: Vec<_> = match &self.notified {
+                    Some(notified) if record.says_the_same(notified) => Vec::new(),
+                    Some(_) => self.subscribers.iter().collect(),
+                    // The first record of this run. Links that stand already compared tables without it.
+                    None => self.linked.iter().copied().collect(),
+                };
+                for watcher in told {
+                    let notify = PresenceRequest::Notify { record: record.bytes().to_vec() };
+                    self.send_request(watcher, OutgoingRequest::Presence(notify), Pending::Notify);
                 }
                 self.notified = Some(record);
             }

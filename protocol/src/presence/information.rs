@@ -71,6 +71,14 @@ impl PresenceInformation {
         Some((contact.parse().ok()?, tuple.status.basic))
     }
 
+    /// Lets the tuple of this node's own inbox name `inbox`: its address differs when the document was set in
+    /// another realm.
+    pub fn move_inbox(&mut self, inbox: &InboxAddress) {
+        for tuple in self.tuples.iter_mut().filter(|tuple| tuple.id.as_str() == INBOX_TUPLE_ID) {
+            tuple.communication_address = Some(CommunicationAddress::instant_message(inbox));
+        }
+    }
+
     /// Checks every limit of this module.
     ///
     /// # Errors

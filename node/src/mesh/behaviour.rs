@@ -1,0 +1,155 @@
+//! The libp2p behaviours of a node, in the order in which they may refuse a connection.
+//!
+//! Those that refuse come first: gossipsub and request-response count a connection when they are asked
+//! about it, and never hear that a later behaviour refused it (rust-libp2p #4870).
+//!
+//! Gossip: one topic per realm; anonymous, since the record carries the only signature; every record is
+//! validated before it is passed on; the id of a message is a hash of all its bytes, since ids enter the
+//! duplicate cache before validation and one made of identity and version would let a forgery shut out the
+//! true record. The mesh numbers are small, see [`gossip_config`].
+
+use std::time::Duration;
+
+use hereabouts_protocol::{
+    identity::Realm,
+    wire::frames::{gossip_topic, identify_version, message_protocol, presence_protocol},
+};
+use libp2p::{
+    StreamProtocol, allow_block_list, connection_limits,
+    gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter},
+    identify,
+    identity::Keypair,
+    ping,
+    request_response::{self, ProtocolSupport},
+    swarm::NetworkBehaviour,
+};
+use sha2::{Digest, Sha256};
+
+use super::{
+    codec::{FrameCodec, MessageFrames, PresenceFrames},
+    discovery::Discovery,
+    twice::Twice,
+};
+
+/// Gossip of one realm: other topics of a peer are not even remembered.
+pub(super) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, WhitelistSubscriptionFilter>;
+
+/// Everything a node does over libp2p.
+#[derive(NetworkBehaviour)]
+#[behaviour(prelude = "libp2p::swarm::derive_prelude")]
+pub(super) struct Behaviour<D: Discovery> {
+    pub(super) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
+    pub(super) limits: connection_limits::Behaviour,
+    pub(super) identify: identify::Behaviour,
+    pub(super) ping: ping::Behaviour,
+    pub(super) presence: request_response::Behaviour<FrameCodec<PresenceFrames>>,
+    pub(super) message: request_response::Behaviour<FrameCodec<MessageFrames>>,
+    pub(super) gossip: Twice<Gossip>,
+    pub(super) discovery: D,
+}
+
+impl<D: Discovery> Behaviour<D> {
+    pub(super) fn new(key: &Keypair, realm: &Realm, discovery: D) -> Self {
+        let identify = identify::Config::new(identify_version(realm), key.public())
+            .with_agent_version(AGENT_VERSION.to_owned())
+            .with_interval(IDENTIFY_INTERVAL)
+            .with_cache_size(0);
+        let ping = ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT);
+        Self {
+            blocked: allow_block_list::Behaviour::default(),
+            limits: connection_limits::Behaviour::new(connection_limits()),
+            identify: identify::Behaviour::new(identify),
+            ping: ping::Behaviour::new(ping),
+            presence: streams(presence_protocol(realm), PRESENCE_TIMEOUT),
+            message: streams(message_protocol(realm), MESSAGE_TIMEOUT),
+            gossip: Twice(gossip(realm)),
+            discovery,
+        }
+    }
+}
+
+/// The gossip topic of `realm`.
+pub(super) fn topic(realm: &Realm) -> IdentTopic {
+    IdentTopic::new(gossip_topic(realm))
+}
+
+fn connection_limits() -> connection_limits::ConnectionLimits {
+    connection_limits::ConnectionLimits::default()
+        .with_max_pending_incoming(Some(64))
+        .with_max_pending_outgoing(Some(64))
+        .with_max_established(Some(CONNECTIONS_MAX))
+        // Two, since both ends may dial at the same moment; the overlay then closes one.
+        .with_max_established_per_peer(Some(2))
+}
+
+fn streams<F: super::codec::Frames>(protocol: String, timeout: Duration) -> request_response::Behaviour<FrameCodec<F>> {
+    let protocol = StreamProtocol::try_from_owned(protocol).expect("our protocol ids begin with a slash");
+    let config = request_response::Config::default()
+        .with_request_timeout(timeout)
+        .with_max_concurrent_streams(STREAMS_PER_CONNECTION_MAX);
+    request_response::Behaviour::with_codec(FrameCodec::default(), [(protocol, ProtocolSupport::Full)], config)
+}
+
+fn gossip(realm: &Realm) -> Gossip {
+    let topic = topic(realm);
+    let filter = WhitelistSubscriptionFilter(std::collections::HashSet::from([topic.hash()]));
+    let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, gossip_config(), filter)
+        .expect("anonymous messages and anonymous validation fit together");
+    gossip.subscribe(&topic).expect("the filter admits our own topic");
+    gossip
+}
+
+/// Gossipsub for small records on a LAN. Where a value differs from the default:
+///
+/// - mesh 4 (3 to 6, 2 outbound): about 3 copies of a record instead of 6.5, for a hop or two more.
+/// - `max_transmit_size` 128 KiB: it is held against the whole read buffer, so it must not be near the size
+///   of a record; our own limit of 1 KiB is held in validation.
+/// - heartbeat after 100 ms, then every second: a mesh stands soon after the start.
+/// - queues of 512 messages for a slow peer, 2 s old at most: old presence is worthless.
+/// - no flooding of own messages to all peers: the mesh and IHAVE bring them there.
+fn gossip_config() -> gossipsub::Config {
+    gossipsub::ConfigBuilder::default()
+        .validation_mode(ValidationMode::Anonymous)
+        .validate_messages()
+        .message_id_fn(|message| gossipsub::MessageId::new(&Sha256::digest(&message.data)[..MESSAGE_ID_BYTES]))
+        .max_transmit_size(128 * 1024)
+        .max_control_message_size(64 * 1024)
+        .max_control_messages_sent(800)
+        .flood_publish(false)
+        .mesh_n(4)
+        .mesh_n_low(3)
+        .mesh_n_high(6)
+        .mesh_outbound_min(2)
+        .gossip_lazy(3)
+        .gossip_factor(0.1)
+        .history_gossip(2)
+        .history_length(4)
+        .heartbeat_initial_delay(Duration::from_millis(100))
+        .heartbeat_interval(Duration::from_secs(1))
+        .duplicate_cache_time(Duration::from_secs(120))
+        .publish_queue_duration(Duration::from_secs(2))
+        .forward_queue_duration(Duration::from_secs(1))
+        .connection_handler_queue_len(512)
+        .prune_backoff(Duration::from_secs(15))
+        .unsubscribe_backoff(Duration::from_secs(3))
+        .build()
+        .expect("the mesh numbers are in order")
+}
+
+/// Everything that the swarm reports, with discovery as the last kind.
+pub(super) type Reported<D> = BehaviourEvent<D>;
+
+const AGENT_VERSION: &str = concat!("hereabouts/", env!("CARGO_PKG_VERSION"));
+/// Peers say what they are once; their addresses are in their records.
+const IDENTIFY_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// A ping and its answer are about 300 bytes of frames, so 30 neighbours cost 150 bytes a second each way.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+const PRESENCE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Longer than a sender waits, so that a late answer still settles a queued message.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Messages of one sender that may be on their way to the disk at the same time.
+const STREAMS_PER_CONNECTION_MAX: usize = 256;
+/// Connections in all. Above the number of neighbours that a node dials, so that newcomers are let in.
+pub(super) const CONNECTIONS_MAX: u32 = 128;
+const MESSAGE_ID_BYTES: usize = 16;

@@ -1,0 +1,465 @@
+//! The driver: carries what happens on the swarm into the node, and what the node wants out to the swarm.
+//!
+//! One loop, one event at a time, in this order when several are ready: commands, the store, what is due,
+//! the network. After each, everything that the node and the overlay put out is carried out, and the next
+//! deadline is set. Local work thus comes before remote work, and a flood from outside cannot starve it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use futures::{
+    FutureExt, StreamExt,
+    channel::{mpsc, oneshot},
+    future::BoxFuture,
+    stream::FuturesUnordered,
+};
+use futures_timer::Delay;
+use hereabouts_protocol::{
+    durable::{Change, Durability, KnownPeer, OutboxState, Outcome},
+    identity::Presentity,
+    message::instant_message::{Delivery, MessageId},
+    node::{
+        FetchToken, GossipToken, Node, NodeInput, NodeOutput, Notice, OutgoingRequest, PersistToken, RequestToken,
+        Response, ResponseToken, SentOutcome,
+    },
+    presence::{record::Reaction, service::Transition},
+    time::Timestamp,
+    wire::frames::{MessageResponse, PresenceResponse},
+};
+use libp2p::{
+    Multiaddr, PeerId, Swarm, gossipsub,
+    request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
+    swarm::{DialError, dial_opts::DialOpts},
+};
+
+use super::{
+    addresses,
+    behaviour::{Behaviour, Reported, topic},
+    clock::Clock,
+    discovery::Discovery,
+    events::{Event, EventLog},
+    handle::{Command, FetchError, Fetched, SendError, Sent},
+    overlay::{Overlay, OverlayOutput, peer_of},
+};
+use crate::storage::{InboxEntry, Storage, StorageError};
+
+mod commands;
+mod network;
+
+/// One node at work.
+pub(super) struct Driver<D: Discovery, S, C> {
+    swarm: Swarm<Behaviour<D>>,
+    node: Node,
+    overlay: Overlay,
+    storage: S,
+    clock: C,
+    commands: mpsc::Receiver<Command>,
+    events: Arc<EventLog>,
+    topic: gossipsub::IdentTopic,
+    listen: BTreeSet<Multiaddr>,
+    /// A record that nobody was there to take.
+    unpublished: Option<Vec<u8>>,
+    gossiped: BTreeMap<GossipToken, (gossipsub::MessageId, PeerId)>,
+    presence_requests: BTreeMap<OutboundRequestId, RequestToken>,
+    message_requests: BTreeMap<OutboundRequestId, RequestToken>,
+    asked: BTreeMap<ResponseToken, Asked>,
+    next_token: u64,
+    storing: FuturesUnordered<BoxFuture<'static, StorageDone>>,
+    senders: BTreeMap<MessageId, oneshot::Sender<Result<(MessageId, Sent), SendError>>>,
+    fetchers: BTreeMap<FetchToken, (Presentity, oneshot::Sender<Result<Fetched, FetchError>>)>,
+    timer: Option<(Timestamp, Delay)>,
+    leaving: Option<Leaving>,
+}
+
+/// A peer's request that awaits the node's answer.
+enum Asked {
+    Presence(ResponseChannel<PresenceResponse>),
+    Message(InboundRequestId, ResponseChannel<MessageResponse>),
+}
+
+/// A finished piece of work of the store.
+enum StorageDone {
+    Committed(Option<PersistToken>, Result<Vec<Outcome>, StorageError>),
+    Recalled(PersistToken, Result<bool, StorageError>),
+    /// Done for a command; what is left to do on the driver's side.
+    Command(commands::AfterStorage),
+}
+
+struct Leaving {
+    until: Timestamp,
+    reply: oneshot::Sender<()>,
+}
+
+enum Step {
+    Command(Option<Command>),
+    Stored(StorageDone),
+    Due,
+}
+
+impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
+    pub(super) fn new(
+        swarm: Swarm<Behaviour<D>>,
+        node: Node,
+        overlay: Overlay,
+        storage: S,
+        clock: C,
+        commands: mpsc::Receiver<Command>,
+        events: Arc<EventLog>,
+    ) -> Self {
+        let topic = topic(node.realm());
+        Self {
+            swarm,
+            node,
+            overlay,
+            storage,
+            clock,
+            commands,
+            events,
+            topic,
+            listen: BTreeSet::new(),
+            unpublished: None,
+            gossiped: BTreeMap::new(),
+            presence_requests: BTreeMap::new(),
+            message_requests: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            next_token: 0,
+            storing: FuturesUnordered::new(),
+            senders: BTreeMap::new(),
+            fetchers: BTreeMap::new(),
+            timer: None,
+            leaving: None,
+        }
+    }
+
+    /// Runs the node until it has left.
+    pub(super) async fn run(mut self) {
+        self.carry_out();
+        while !self.has_left() {
+            enum Ready<E> {
+                Local(Step),
+                Network(E),
+            }
+            let ready = std::future::poll_fn(|cx| match self.poll_local(cx) {
+                Poll::Ready(step) => Poll::Ready(Ready::Local(step)),
+                Poll::Pending => self.swarm.poll_next_unpin(cx).map(|event| {
+                    Ready::Network(event.expect("a swarm's stream never ends"))
+                }),
+            })
+            .await;
+            match ready {
+                Ready::Local(Step::Command(Some(command))) => self.command(command),
+                // Nobody can command this node any more: it leaves as if told to.
+                Ready::Local(Step::Command(None)) => self.leave(oneshot::channel().0),
+                Ready::Local(Step::Stored(done)) => self.stored(done),
+                Ready::Local(Step::Due) => {
+                    let now = self.clock.now();
+                    self.node.handle_timeout(now);
+                    self.overlay.handle_timeout(now);
+                }
+                Ready::Network(event) => self.network(event),
+            }
+            self.carry_out();
+        }
+        self.events.end();
+        while self.storing.next().await.is_some() {}
+        // The swarm goes first: mDNS tasks outlive neither it nor the runtime.
+        let Self { swarm, storage, leaving, .. } = self;
+        drop(swarm);
+        drop(storage);
+        if let Some(Leaving { reply, .. }) = leaving {
+            let _ = reply.send(());
+        }
+    }
+
+    fn poll_local(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        if self.leaving.is_none()
+            && let Poll::Ready(command) = self.commands.poll_next_unpin(cx)
+        {
+            return Poll::Ready(Step::Command(command));
+        }
+        if let Poll::Ready(Some(done)) = self.storing.poll_next_unpin(cx) {
+            return Poll::Ready(Step::Stored(done));
+        }
+        match &mut self.timer {
+            Some((_, delay)) => Pin::new(delay).poll_unpin(cx).map(|()| Step::Due),
+            None => Poll::Pending,
+        }
+    }
+
+    fn has_left(&self) -> bool {
+        let now = self.clock.now();
+        self.leaving.as_ref().is_some_and(|leaving| self.node.has_said_goodbye() || leaving.until <= now)
+    }
+
+    fn leave(&mut self, reply: oneshot::Sender<()>) {
+        let now = self.clock.now();
+        self.node.handle_depart(now);
+        self.leaving = Some(Leaving { until: now + GOODBYE_TIME, reply });
+    }
+
+    /// Carries out everything that the node and the overlay want, since each may cause the other to want
+    /// more, and sets the next deadline.
+    fn carry_out(&mut self) {
+        loop {
+            if let Some(output) = self.node.poll_output() {
+                self.node_output(output);
+            } else if let Some(output) = self.overlay.poll_output() {
+                self.overlay_output(output);
+            } else {
+                break;
+            }
+        }
+        let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
+        let due = [self.node.poll_timeout(), self.overlay.poll_timeout(), leaving].into_iter().flatten().min();
+        if self.timer.as_ref().map(|(at, _)| *at) == due && due.is_some_and(|at| at > self.clock.now()) {
+            return;
+        }
+        self.timer = due.map(|at| {
+            // A machine that was suspended wakes up with its timers late: none is longer than this.
+            let wait = at.since(self.clock.now()).min(SLEEP_MAX);
+            (at, Delay::new(wait))
+        });
+    }
+
+    fn node_output(&mut self, output: NodeOutput) {
+        match output {
+            NodeOutput::Publish(bytes) => self.publish(bytes),
+            NodeOutput::Verdict { token, reaction } => self.verdict(token, reaction),
+            NodeOutput::Request { token, to, request } => self.request(token, to, request),
+            NodeOutput::Respond { token, response } => self.respond(token, response),
+            NodeOutput::Persist { token, changes, durability } => {
+                let commit = self.storage.commit(changes, durability);
+                self.storing.push(commit.map(move |result| StorageDone::Committed(token, result)).boxed());
+            }
+            NodeOutput::Recall { token, key } => {
+                let recall = self.storage.was_received(key);
+                self.storing.push(recall.map(move |result| StorageDone::Recalled(token, result)).boxed());
+            }
+            NodeOutput::Fetched { token, direct } => {
+                if let Some((presentity, reply)) = self.fetchers.remove(&token) {
+                    let view = self.node.view(self.clock.now(), &presentity);
+                    // A fetcher that went away needs no answer.
+                    let _ = reply.send(view.map(|view| Fetched { view, direct }).ok_or(FetchError::Unknown));
+                }
+            }
+            NodeOutput::Sent { id, outcome } => self.answer_sender(id, outcome),
+            NodeOutput::Addresses { presentity, addresses } => {
+                let addresses = addresses.iter().filter_map(addresses::told).collect();
+                self.overlay.handle_record(self.clock.now(), presentity.peer_id(), addresses);
+            }
+            NodeOutput::Notice(notice) => self.notice(notice),
+        }
+    }
+
+    fn answer_sender(&mut self, id: MessageId, outcome: SentOutcome) {
+        if let Some(reply) = self.senders.remove(&id) {
+            let answer = match outcome {
+                SentOutcome::Final(delivery) => Ok((id, Sent::Final(delivery))),
+                SentOutcome::Queued => Ok((id, Sent::Queued)),
+                SentOutcome::NotStored => Err(SendError::Storage("the store failed".to_owned())),
+            };
+            // A sender that went away needs no answer.
+            let _ = reply.send(answer);
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        let event = match notice {
+            Notice::Transition(view, transition) => {
+                tracing::info!(presentity = ?view.presentity, ?transition, "presence");
+                match transition {
+                    Transition::Appeared => Event::Appeared(view),
+                    Transition::Changed => Event::Changed(view),
+                    Transition::Left => {
+                        self.overlay.handle_departed(view.presentity.peer_id());
+                        Event::Left(view)
+                    }
+                    Transition::Lost => Event::Lost(view),
+                    Transition::Returned => Event::Returned(view),
+                }
+            }
+            Notice::Message { stored, cursor } => Event::Message(InboxEntry { cursor, stored, read: false }),
+            Notice::Finished { id, to, state } => {
+                match state {
+                    OutboxState::Delivered => self.answer_sender(id, SentOutcome::Final(Delivery::Delivered)),
+                    OutboxState::Failed(reason) => {
+                        self.answer_sender(id, SentOutcome::Final(Delivery::Failed(reason)));
+                    }
+                    OutboxState::Queued | OutboxState::Expired | OutboxState::Cancelled => {
+                        self.answer_sender(id, SentOutcome::Queued);
+                    }
+                }
+                Event::Delivery { id, to, state }
+            }
+            Notice::Subscriber { presentity, active } => Event::Subscriber { presentity, active },
+            Notice::Trouble(text) => Event::Trouble(text),
+        };
+        self.log(event);
+    }
+
+    fn log(&self, event: Event) {
+        let at = self.clock.wall_clock().unix(self.clock.now());
+        self.events.append(at, event);
+    }
+
+    fn stored(&mut self, done: StorageDone) {
+        let now = self.clock.now();
+        match done {
+            StorageDone::Committed(token, result) => {
+                let outcomes = result.inspect_err(|error| self.log(Event::Trouble(error.to_string()))).ok();
+                if let Some(token) = token {
+                    self.node.handle(now, NodeInput::Persisted { token, outcomes });
+                }
+            }
+            StorageDone::Recalled(token, result) => {
+                let stored = result.inspect_err(|error| self.log(Event::Trouble(error.to_string()))).unwrap_or(false);
+                self.node.handle(now, NodeInput::Recalled { token, stored });
+            }
+            StorageDone::Command(after) => self.after_storage(now, after),
+        }
+    }
+
+    fn overlay_output(&mut self, output: OverlayOutput) {
+        let now = self.clock.now();
+        match output {
+            OverlayOutput::Dial { peer, addresses } => {
+                let options = DialOpts::peer_id(peer).addresses(addresses).allocate_new_port().build();
+                if let Err(error) = self.swarm.dial(options) {
+                    self.dial_failed(now, peer, &error);
+                }
+            }
+            OverlayOutput::DialGiven(address) => self.dial_given(now, address),
+            OverlayOutput::Close(connection) => {
+                self.swarm.close_connection(connection);
+            }
+            OverlayOutput::Block(peer) => {
+                tracing::info!(%peer, "blocked: it is not of this realm, or misbehaved");
+                self.swarm.behaviour_mut().blocked.block_peer(peer);
+                // An error means that it is gone already.
+                let _ = self.swarm.disconnect_peer_id(peer);
+            }
+            OverlayOutput::Unblock(peer) => {
+                self.swarm.behaviour_mut().blocked.unblock_peer(peer);
+            }
+            OverlayOutput::LinkEstablished { peer, dialled } => {
+                if let Some(presentity) = Presentity::from_peer_id(&peer) {
+                    self.node.handle(now, NodeInput::LinkEstablished { presentity, dialled });
+                }
+            }
+            OverlayOutput::LinkDown { peer } => {
+                if let Some(presentity) = Presentity::from_peer_id(&peer) {
+                    self.node.handle(now, NodeInput::LinkDown { presentity });
+                }
+            }
+            OverlayOutput::Unreachable { peer, was_linked } => {
+                if let Some(presentity) = Presentity::from_peer_id(&peer) {
+                    self.node.handle(now, NodeInput::Unreachable { presentity, was_linked });
+                }
+            }
+            OverlayOutput::Reached { peer, address } => {
+                if let Some(presentity) = Presentity::from_peer_id(&peer) {
+                    let connected_at = self.clock.wall_clock().unix(now);
+                    let known = KnownPeer { presentity, address: address.to_vec(), connected_at };
+                    let commit = self.storage.commit(vec![Change::KnownPeer(known)], Durability::Lazy);
+                    self.storing.push(commit.map(|result| StorageDone::Committed(None, result)).boxed());
+                }
+            }
+        }
+    }
+
+    fn dial_given(&mut self, now: Timestamp, address: Multiaddr) {
+        let options = match peer_of(&address) {
+            Some(peer) => DialOpts::peer_id(peer).addresses(vec![address.clone()]).allocate_new_port().build(),
+            None => DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build(),
+        };
+        let connection = options.connection_id();
+        self.overlay.handle_given_dialling(&address, connection);
+        if let Err(error) = self.swarm.dial(options) {
+            tracing::debug!(%address, %error, "given address not dialled");
+            self.overlay.handle_given_failed(now, connection);
+        }
+    }
+
+    fn dial_failed(&mut self, now: Timestamp, peer: PeerId, error: &DialError) {
+        tracing::debug!(%peer, %error, "dial failed");
+        let out_of_reach = match error {
+            DialError::Transport(_) | DialError::NoAddresses => true,
+            DialError::WrongPeerId { address, .. } => {
+                self.overlay.handle_wrong_peer(peer, address);
+                true
+            }
+            DialError::LocalPeerId { .. }
+            | DialError::DialPeerConditionFalse(_)
+            | DialError::Aborted
+            | DialError::Denied { .. } => false,
+        };
+        self.overlay.handle_dial_failed(now, peer, out_of_reach);
+    }
+
+    fn publish(&mut self, bytes: Vec<u8>) {
+        match self.swarm.behaviour_mut().gossip.0.publish(self.topic.clone(), bytes.clone()) {
+            Ok(_) => self.unpublished = None,
+            Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => self.unpublished = Some(bytes),
+            // The neighbours take it by comparing tables.
+            Err(error) => tracing::debug!(%error, "not published"),
+        }
+    }
+
+    fn verdict(&mut self, token: GossipToken, reaction: Reaction) {
+        let Some((id, source)) = self.gossiped.remove(&token) else { return };
+        let acceptance = match reaction {
+            Reaction::Accept => gossipsub::MessageAcceptance::Accept,
+            Reaction::Ignore => gossipsub::MessageAcceptance::Ignore,
+            Reaction::Reject => gossipsub::MessageAcceptance::Reject,
+        };
+        self.swarm.behaviour_mut().gossip.0.report_message_validation_result(&id, &source, acceptance);
+        if reaction == Reaction::Reject {
+            self.overlay.handle_rejected(self.clock.now(), source);
+        }
+    }
+
+    fn request(&mut self, token: RequestToken, to: Presentity, request: OutgoingRequest) {
+        let peer = to.peer_id();
+        let addresses = self.overlay.addresses(&peer);
+        match request {
+            OutgoingRequest::Presence(request) => {
+                let behaviour = &mut self.swarm.behaviour_mut().presence;
+                let id = behaviour.send_request_with_addresses(&peer, request, addresses);
+                self.presence_requests.insert(id, token);
+            }
+            OutgoingRequest::Message(request) => {
+                let behaviour = &mut self.swarm.behaviour_mut().message;
+                let id = behaviour.send_request_with_addresses(&peer, request, addresses);
+                self.message_requests.insert(id, token);
+            }
+        }
+    }
+
+    fn respond(&mut self, token: ResponseToken, response: Response) {
+        // A peer that went away meanwhile gets no answer; it counts the outcome as unknown.
+        match (self.asked.remove(&token), response) {
+            (Some(Asked::Presence(channel)), Response::Presence(response)) => {
+                let _ = self.swarm.behaviour_mut().presence.send_response(channel, response);
+            }
+            (Some(Asked::Message(_, channel)), Response::Message(response)) => {
+                let _ = self.swarm.behaviour_mut().message.send_response(channel, response);
+            }
+            (Some(_), _) => unreachable!("the node answers on the protocol it was asked on"),
+            (None, _) => (),
+        }
+    }
+
+    fn token(&mut self) -> u64 {
+        self.next_token += 1;
+        self.next_token
+    }
+}
+
+/// How long a goodbye may take: neighbours on a LAN answer within milliseconds.
+const GOODBYE_TIME: Duration = Duration::from_millis(500);
+const SLEEP_MAX: Duration = Duration::from_secs(30);

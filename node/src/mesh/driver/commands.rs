@@ -1,0 +1,175 @@
+//! What the process beside the mesh asks, and the answers.
+
+use futures::{FutureExt, channel::oneshot};
+use hereabouts_protocol::{
+    durable::{Change, Durability, Outcome, StoredContact},
+    message::outbox::Draft,
+    node::{DraftError, NodeInput},
+    presence::{
+        information::PresenceInformation,
+        publication::PublishError,
+        record::RecordError,
+    },
+    time::Timestamp,
+    watcher::subscription::WATCHES_MAX,
+    wire::codec::WireError,
+};
+
+use super::{Clock, Discovery, Driver, Storage, StorageDone, StorageError};
+use crate::mesh::handle::{Command, ContactError, Overview, SendError, SetError, WatchError};
+
+/// What is left to do when the store has done its part of a command.
+pub(super) enum AfterStorage {
+    Reply(Box<dyn FnOnce() + Send>),
+    Deleted(Result<bool, StorageError>, oneshot::Sender<Result<bool, StorageError>>),
+    ContactPut(StoredContact, Result<(), StorageError>, oneshot::Sender<Result<(), ContactError>>),
+    ContactRemoved(String, Result<bool, StorageError>, oneshot::Sender<Result<bool, ContactError>>),
+}
+
+impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
+    /// Carries out a command. Whoever asked and went away gets no answer, which is no error.
+    pub(super) fn command(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Overview(reply) => drop(reply.send(self.overview())),
+            Command::Presentities(reply) => drop(reply.send(self.node.views(now))),
+            Command::OwnInformation(reply) => drop(reply.send(self.node.information().clone())),
+            Command::SetInformation(information, reply) => {
+                let result = self.set(now, information);
+                drop(reply.send(result));
+            }
+            Command::Fetch(presentity, reply) => {
+                let token = self.node.handle_fetch(presentity);
+                self.fetchers.insert(token, (presentity, reply));
+            }
+            Command::Watch(presentity, reply) => {
+                let begun = self.node.handle_watch(now, presentity);
+                let _ = reply.send(if begun { Ok(()) } else { Err(WatchError::TooMany { limit: WATCHES_MAX }) });
+            }
+            Command::Unwatch(presentity, reply) => drop(reply.send(self.node.handle_unwatch(now, presentity))),
+            Command::Subscriptions(reply) => drop(reply.send(self.node.subscriptions())),
+            Command::Send(draft, reply) => self.send(now, draft, reply),
+            Command::Inbox(cursor, limit, reply) => {
+                let page = self.storage.inbox(cursor, limit);
+                self.after(page.map(|page| AfterStorage::Reply(Box::new(move || drop(reply.send(page))))));
+            }
+            Command::InboxById(prefix, reply) => {
+                let found = self.storage.inbox_by_id(prefix);
+                self.after(found.map(|found| AfterStorage::Reply(Box::new(move || drop(reply.send(found))))));
+            }
+            Command::MarkRead(key, reply) => {
+                let commit = self.commit_one(Change::MarkRead(key));
+                self.after(commit.map(|done| AfterStorage::Reply(Box::new(move || drop(reply.send(done))))));
+            }
+            Command::DeleteMessage(key, reply) => {
+                let commit = self.commit_one(Change::DeleteMessage(key));
+                self.after(commit.map(|done| AfterStorage::Deleted(done, reply)));
+            }
+            Command::Outbox(reply) => drop(reply.send(self.node.outbox())),
+            Command::Cancel(id, reply) => drop(reply.send(self.node.handle_cancel(now, id))),
+            Command::Contacts(reply) => drop(reply.send(self.node.contacts())),
+            Command::PutContact(contact, reply) => self.put_contact(contact, reply),
+            Command::RemoveContact(petname, reply) => {
+                let commit = self.commit_one(Change::RemoveContact(petname.clone()));
+                self.after(commit.map(|done| AfterStorage::ContactRemoved(petname, done, reply)));
+            }
+            Command::ShutDown(reply) => self.leave(reply),
+        }
+    }
+
+    pub(super) fn after_storage(&mut self, now: Timestamp, after: AfterStorage) {
+        match after {
+            AfterStorage::Reply(reply) => reply(),
+            AfterStorage::Deleted(done, reply) => {
+                if matches!(done, Ok(true)) {
+                    self.node.handle(now, NodeInput::MessageDeleted);
+                }
+                drop(reply.send(done));
+            }
+            AfterStorage::ContactPut(contact, done, reply) => {
+                if done.is_ok() {
+                    self.node.handle(now, NodeInput::ContactPut(contact));
+                }
+                drop(reply.send(done.map_err(ContactError::Storage)));
+            }
+            AfterStorage::ContactRemoved(petname, done, reply) => {
+                if matches!(done, Ok(true)) {
+                    self.node.handle(now, NodeInput::ContactRemoved(petname));
+                }
+                drop(reply.send(done.map_err(ContactError::Storage)));
+            }
+        }
+    }
+
+    fn overview(&self) -> Overview {
+        Overview {
+            incarnation: self.node.incarnation(),
+            listen: self.listen.iter().cloned().collect(),
+            connected: self.overlay.links(),
+            inbox_messages: self.node.inbox_messages(),
+            refused: self.node.refused(),
+        }
+    }
+
+    fn set(
+        &mut self,
+        now: Timestamp,
+        information: PresenceInformation,
+    ) -> Result<hereabouts_protocol::presence::service::PresentityView, SetError> {
+        self.node.handle_set(now, information).map_err(|error| match error {
+            PublishError::Information(error) | PublishError::Record(RecordError::Information(error)) => {
+                SetError::Information(error)
+            }
+            PublishError::Record(RecordError::Wire(WireError::TooLarge { found, limit })) => {
+                SetError::RecordTooLarge { found, limit }
+            }
+            PublishError::Record(error) => unreachable!("a node's own record is otherwise in order: {error}"),
+        })?;
+        let own = self.node.presentity();
+        Ok(self.node.view(now, &own).expect("a node knows itself"))
+    }
+
+    fn send(
+        &mut self,
+        now: Timestamp,
+        draft: Draft,
+        reply: oneshot::Sender<Result<(hereabouts_protocol::message::instant_message::MessageId, super::Sent), SendError>>,
+    ) {
+        match self.node.handle_send(now, draft) {
+            Ok(id) => {
+                self.senders.insert(id, reply);
+            }
+            Err(error) => drop(reply.send(Err(match error {
+                DraftError::Message(error) => SendError::Message(error),
+                DraftError::NoInbox => SendError::NoInbox,
+                DraftError::Oneself => SendError::Oneself,
+                DraftError::OtherRealm => SendError::OtherRealm,
+                DraftError::OutboxFull { limit } => SendError::OutboxFull { limit },
+            }))),
+        }
+    }
+
+    fn put_contact(&mut self, contact: StoredContact, reply: oneshot::Sender<Result<(), ContactError>>) {
+        let contacts = self.node.contacts();
+        let new = contacts.iter().all(|known| known.petname != contact.petname);
+        if new && contacts.len() >= CONTACTS_MAX {
+            drop(reply.send(Err(ContactError::TooMany { limit: CONTACTS_MAX })));
+            return;
+        }
+        let commit = self.storage.commit(vec![Change::PutContact(contact.clone())], Durability::Durable);
+        self.after(commit.map(|done| AfterStorage::ContactPut(contact, done.map(drop), reply)));
+    }
+
+    /// Commits one change durably; whether there was something to change.
+    fn commit_one(&self, change: Change) -> impl Future<Output = Result<bool, StorageError>> + Send + use<D, S, C> {
+        let commit = self.storage.commit(vec![change], Durability::Durable);
+        commit.map(|result| result.map(|outcomes| outcomes.first() != Some(&Outcome::Missing)))
+    }
+
+    fn after(&self, work: impl Future<Output = AfterStorage> + Send + 'static) {
+        self.storing.push(work.map(StorageDone::Command).boxed());
+    }
+}
+
+/// Petnames of one node.
+const CONTACTS_MAX: usize = 4096;

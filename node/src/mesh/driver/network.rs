@@ -1,0 +1,163 @@
+//! What the swarm reports, for the node and the overlay.
+
+use hereabouts_protocol::{
+    identity::Presentity,
+    node::{GossipToken, NodeInput, OutgoingRequest, RequestFailure, RequestToken, Response, ResponseToken},
+    wire::frames::identify_version,
+};
+use libp2p::{
+    PeerId, gossipsub, identify, ping,
+    request_response::{self, OutboundFailure},
+    swarm::SwarmEvent,
+};
+
+use super::{Asked, Clock, Discovery, Driver, Event, Reported, Storage, addresses};
+
+impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
+    pub(super) fn network(&mut self, event: SwarmEvent<Reported<D>>) {
+        let now = self.clock.now();
+        match event {
+            SwarmEvent::Behaviour(reported) => self.reported(reported),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                let address = endpoint.get_remote_address();
+                tracing::debug!(peer = %peer_id, %address, dialled = endpoint.is_dialer(), "connected");
+                self.overlay.handle_connected(now, peer_id, connection_id, endpoint.is_dialer(), address);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
+                tracing::debug!(peer = %peer_id, ?cause, "disconnected");
+                self.overlay.handle_disconnected(now, peer_id, connection_id);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id, connection_id, error } => {
+                self.overlay.handle_given_failed(now, connection_id);
+                if let Some(peer) = peer_id {
+                    self.dial_failed(now, peer, &error);
+                }
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                if self.listen.insert(address.clone()) {
+                    self.log(Event::Listening(address));
+                    self.addresses_changed();
+                }
+            }
+            SwarmEvent::ExpiredListenAddr { address, .. } => {
+                self.listen.remove(&address);
+                self.addresses_changed();
+            }
+            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+                for address in &addresses {
+                    self.listen.remove(address);
+                }
+                if let Err(error) = reason {
+                    self.log(Event::Trouble(format!("a listener ended: {error}")));
+                }
+                self.addresses_changed();
+            }
+            SwarmEvent::ListenerError { error, .. } => tracing::warn!(%error, "listener"),
+            _ => (),
+        }
+    }
+
+    fn addresses_changed(&mut self) {
+        let addresses = addresses::published(self.listen.iter());
+        self.node.handle(self.clock.now(), NodeInput::Addresses(addresses));
+    }
+
+    fn reported(&mut self, reported: Reported<D>) {
+        let now = self.clock.now();
+        match reported {
+            Reported::Gossip(event) => self.gossip(event),
+            Reported::Presence(event) => {
+                let asked = |_, channel| Asked::Presence(channel);
+                self.exchange(event, |driver| &mut driver.presence_requests, asked, OutgoingRequest::Presence, Response::Presence);
+            }
+            Reported::Message(event) => {
+                self.exchange(event, |driver| &mut driver.message_requests, Asked::Message, OutgoingRequest::Message, Response::Message);
+            }
+            Reported::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
+                let ours = info.protocol_version == identify_version(self.node.realm());
+                if !ours {
+                    tracing::info!(peer = %peer_id, says = info.protocol_version, "foreign");
+                }
+                self.overlay.handle_identified(now, peer_id, connection_id, ours);
+            }
+            Reported::Identify(_) => (),
+            Reported::Ping(ping::Event { peer, connection, result }) => {
+                if let Err(error) = result {
+                    tracing::debug!(%peer, %error, "does not answer pings");
+                    self.swarm.close_connection(connection);
+                }
+            }
+            Reported::Discovery(discovered) => {
+                for (peer, address) in discovered.0 {
+                    self.overlay.handle_discovered(now, peer, address);
+                }
+            }
+            Reported::Blocked(never) | Reported::Limits(never) => match never {},
+        }
+    }
+
+    fn gossip(&mut self, event: gossipsub::Event) {
+        let now = self.clock.now();
+        match event {
+            gossipsub::Event::Message { propagation_source, message_id, message } => {
+                let token = GossipToken(self.token());
+                self.gossiped.insert(token, (message_id, propagation_source));
+                self.node.handle(now, NodeInput::Gossip { token, bytes: message.data });
+            }
+            gossipsub::Event::Subscribed { .. } => {
+                if let Some(bytes) = self.unpublished.take() {
+                    self.publish(bytes);
+                }
+            }
+            gossipsub::Event::SlowPeer { peer_id, .. } => tracing::debug!(peer = %peer_id, "slow"),
+            _ => (),
+        }
+    }
+
+    /// An event of one of the two stream protocols, which differ in their types only.
+    fn exchange<Request, Answer>(
+        &mut self,
+        event: request_response::Event<Request, Answer>,
+        requests: fn(&mut Self) -> &mut std::collections::BTreeMap<request_response::OutboundRequestId, RequestToken>,
+        asked: fn(request_response::InboundRequestId, request_response::ResponseChannel<Answer>) -> Asked,
+        request_of: fn(Request) -> OutgoingRequest,
+        response_of: fn(Answer) -> Response,
+    ) {
+        let now = self.clock.now();
+        match event {
+            request_response::Event::Message { peer, message, .. } => match message {
+                request_response::Message::Request { request_id, request, channel } => {
+                    let Some(from) = Presentity::from_peer_id(&peer) else { return };
+                    let token = ResponseToken(self.token());
+                    self.asked.insert(token, asked(request_id, channel));
+                    self.node.handle(now, NodeInput::Request { token, from, request: request_of(request) });
+                }
+                request_response::Message::Response { request_id, response } => {
+                    if let Some(token) = requests(self).remove(&request_id) {
+                        self.node.handle(now, NodeInput::Response { token, response: response_of(response) });
+                    }
+                }
+            },
+            request_response::Event::OutboundFailure { peer, request_id, error, .. } => {
+                if let Some(token) = requests(self).remove(&request_id) {
+                    let failure = self.failure(peer, &error);
+                    self.node.handle(now, NodeInput::RequestFailed { token, failure });
+                }
+            }
+            request_response::Event::InboundFailure { peer, error, .. } => {
+                tracing::debug!(%peer, %error, "request not answered");
+            }
+            request_response::Event::ResponseSent { .. } => (),
+        }
+    }
+
+    fn failure(&self, peer: PeerId, error: &OutboundFailure) -> RequestFailure {
+        tracing::debug!(%peer, %error, "request failed");
+        match error {
+            OutboundFailure::DialFailure | OutboundFailure::UnsupportedProtocols => RequestFailure::Unreachable,
+            OutboundFailure::Timeout | OutboundFailure::ConnectionClosed | OutboundFailure::Io(_) => {
+                RequestFailure::Unanswered
+            }
+        }
+    }
+}

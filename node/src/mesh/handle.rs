@@ -1,0 +1,382 @@
+//! The way into a running mesh from the same process: what the local API calls.
+//!
+//! A [`MeshHandle`] sends commands to the task that drives the node and awaits its answers; it holds no
+//! state but the event log. Commands wait in a queue of [`COMMANDS_WAITING_MAX`]; a caller that finds it
+//! full waits too. When the mesh has ended every call answers [`Stopped`].
+
+use std::sync::Arc;
+
+use futures::{
+    SinkExt,
+    channel::{mpsc, oneshot},
+};
+use hereabouts_protocol::{
+    durable::{MessageKey, OutboxEntry, StoredContact},
+    identity::{Presentity, Realm},
+    message::{
+        instant_message::{Delivery, MessageId},
+        outbox::Draft,
+    },
+    presence::{
+        information::{InformationError, PresenceInformation},
+        service::PresentityView,
+    },
+    watcher::subscription::Subscriptions,
+};
+use libp2p::Multiaddr;
+use thiserror::Error;
+
+use super::events::{EventCursor, EventLog, EventStream};
+use crate::storage::{InboxEntry, StorageError};
+
+/// A clonable way to command one mesh.
+#[derive(Debug, Clone)]
+pub struct MeshHandle {
+    /// Who this node is.
+    pub presentity: Presentity,
+    /// The realm it is in.
+    pub realm: Realm,
+    commands: mpsc::Sender<Command>,
+    events: Arc<EventLog>,
+}
+
+impl MeshHandle {
+    pub(super) fn new(
+        presentity: Presentity,
+        realm: Realm,
+        events: Arc<EventLog>,
+    ) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receiver) = mpsc::channel(COMMANDS_WAITING_MAX);
+        (Self { presentity, realm, commands, events }, receiver)
+    }
+
+    /// What this node is at the moment.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn overview(&self) -> Result<Overview, Stopped> {
+        self.ask(Command::Overview).await
+    }
+
+    /// Everybody known, this node's own presentity among them, in the order of their keys.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn presentities(&self) -> Result<Vec<PresentityView>, Stopped> {
+        self.ask(Command::Presentities).await
+    }
+
+    /// The document that this node's PRINCIPAL set.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn own_information(&self) -> Result<PresenceInformation, Stopped> {
+        self.ask(Command::OwnInformation).await
+    }
+
+    /// Replaces the document of this node's PRINCIPAL and publishes it.
+    ///
+    /// # Errors
+    /// Why the document cannot be published; then the old one stands.
+    pub async fn set_information(&self, information: PresenceInformation) -> Result<PresentityView, SetError> {
+        self.ask(|reply| Command::SetInformation(information, reply)).await?
+    }
+
+    /// Asks `presentity`'s node for its PRESENCE INFORMATION, once. If that node cannot be reached within
+    /// its bound the last known state is given instead.
+    ///
+    /// # Errors
+    /// [`FetchError::Unknown`] if it was never heard of and cannot be reached.
+    pub async fn fetch(&self, presentity: Presentity) -> Result<Fetched, FetchError> {
+        self.ask(|reply| Command::Fetch(presentity, reply)).await?
+    }
+
+    /// Subscribes to `presentity` until [`Self::unwatch`]; idempotent. The changes are events.
+    ///
+    /// # Errors
+    /// [`WatchError::TooMany`], or [`WatchError::Stopped`].
+    pub async fn watch(&self, presentity: Presentity) -> Result<(), WatchError> {
+        self.ask(|reply| Command::Watch(presentity, reply)).await?
+    }
+
+    /// Ends a subscription; whether there was one.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn unwatch(&self, presentity: Presentity) -> Result<bool, Stopped> {
+        self.ask(|reply| Command::Unwatch(presentity, reply)).await
+    }
+
+    /// Who watches this node's presentity, and whom this node watches.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn subscriptions(&self) -> Result<Subscriptions, Stopped> {
+        self.ask(Command::Subscriptions).await
+    }
+
+    /// Sends an INSTANT MESSAGE and waits for its outcome. A queued one answers [`Sent::Queued`] as soon
+    /// as the recipient turns out to be out of reach.
+    ///
+    /// # Errors
+    /// What is wrong with the message; then nothing was sent or stored.
+    pub async fn send(&self, draft: Draft) -> Result<(MessageId, Sent), SendError> {
+        self.ask(|reply| Command::Send(draft, reply)).await?
+    }
+
+    /// Messages of the inbox after `cursor`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or the mesh has ended.
+    pub async fn inbox(&self, cursor: u64, limit: usize) -> Result<Vec<InboxEntry>, InboxError> {
+        Ok(self.ask(|reply| Command::Inbox(cursor, limit, reply)).await??)
+    }
+
+    /// Messages of the inbox whose id begins with `id_prefix`, at most two.
+    ///
+    /// # Errors
+    /// If the store cannot be read, or the mesh has ended.
+    pub async fn inbox_by_id(&self, id_prefix: String) -> Result<Vec<InboxEntry>, InboxError> {
+        Ok(self.ask(|reply| Command::InboxById(id_prefix, reply)).await??)
+    }
+
+    /// Notes that the PRINCIPAL saw a message; whether it was there.
+    ///
+    /// # Errors
+    /// If the store cannot be written, or the mesh has ended.
+    pub async fn mark_read(&self, key: MessageKey) -> Result<bool, InboxError> {
+        Ok(self.ask(|reply| Command::MarkRead(key, reply)).await??)
+    }
+
+    /// Deletes a message durably; whether it was there.
+    ///
+    /// # Errors
+    /// If the store cannot be written, or the mesh has ended.
+    pub async fn delete_message(&self, key: MessageKey) -> Result<bool, InboxError> {
+        Ok(self.ask(|reply| Command::DeleteMessage(key, reply)).await??)
+    }
+
+    /// Queued messages and what became of those that were, oldest first.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn outbox(&self) -> Result<Vec<OutboxEntry>, Stopped> {
+        self.ask(Command::Outbox).await
+    }
+
+    /// Withdraws a queued message; false if none of this id is waiting. One that is under way at this
+    /// moment may still arrive.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn cancel(&self, id: MessageId) -> Result<bool, Stopped> {
+        self.ask(|reply| Command::Cancel(id, reply)).await
+    }
+
+    /// The petnames.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn contacts(&self) -> Result<Vec<StoredContact>, Stopped> {
+        self.ask(Command::Contacts).await
+    }
+
+    /// Lets `contact.petname` stand for `contact.presentity`, durably.
+    ///
+    /// # Errors
+    /// If the store cannot be written or holds too many petnames, or the mesh has ended.
+    pub async fn put_contact(&self, contact: StoredContact) -> Result<(), ContactError> {
+        self.ask(|reply| Command::PutContact(contact, reply)).await?
+    }
+
+    /// Removes a petname durably; whether there was one.
+    ///
+    /// # Errors
+    /// If the store cannot be written, or the mesh has ended.
+    pub async fn remove_contact(&self, petname: String) -> Result<bool, ContactError> {
+        self.ask(|reply| Command::RemoveContact(petname, reply)).await?
+    }
+
+    /// The events after `cursor`, or from now on, without end until the mesh ends.
+    pub fn events(&self, cursor: Option<EventCursor>) -> EventStream {
+        self.events.stream(cursor)
+    }
+
+    /// Leaves the mesh: publishes the departing record, flushes the store and ends. Returns when done.
+    pub async fn shut_down(&self) {
+        // An error means that it has ended already.
+        let _ = self.ask(Command::ShutDown).await;
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.clone().send(command(reply)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+}
+
+/// What a node is at the moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overview {
+    /// The boot counter.
+    pub incarnation: u64,
+    /// Addresses it listens on.
+    pub listen: Vec<Multiaddr>,
+    /// Nodes it holds a connection with.
+    pub connected: usize,
+    /// Messages in the inbox.
+    pub inbox_messages: u64,
+    /// Statements of others that were not taken over, by reason.
+    pub refused: Vec<(&'static str, u64)>,
+}
+
+/// The answer to a FETCH.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The state.
+    pub view: PresentityView,
+    /// Whether the presentity's own node gave it just now, or it is the last known.
+    pub direct: bool,
+}
+
+/// What became of a message when `send` returns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// The final outcome.
+    Final(Delivery),
+    /// It is in the durable outbox and goes out when the recipient is in reach.
+    Queued,
+}
+
+/// The mesh has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("the node is stopping")]
+pub struct Stopped;
+
+/// Why a document was not published. The old one stands.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SetError {
+    /// A limit of the document.
+    #[error(transparent)]
+    Information(#[from] InformationError),
+    /// All of it together is over the record's limit.
+    #[error("the presence document is too large: the signed record would be {found} bytes, {limit} are allowed; shorten notes or remove tuples")]
+    RecordTooLarge {
+        /// What the record would be.
+        found: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why a FETCH gave nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum FetchError {
+    /// Never heard of, and not in reach.
+    #[error("nothing is known of this presentity and its node cannot be reached")]
+    Unknown,
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why a SUBSCRIPTION was not begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum WatchError {
+    /// The limit of watched presentities is reached.
+    #[error("{limit} presentities are watched already, which is the limit; end one of them first")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why a message was not even tried. Nothing was sent or stored.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SendError {
+    /// The message breaks a limit.
+    #[error(transparent)]
+    Message(#[from] hereabouts_protocol::message::instant_message::MessageError),
+    /// The recipient's document names no inbox for instant messages.
+    #[error("the recipient publishes no inbox for instant messages")]
+    NoInbox,
+    /// The message is for this node itself.
+    #[error("that is this node's own inbox")]
+    Oneself,
+    /// The inbox address is of another realm.
+    #[error("that inbox is in another realm, which this node is not in")]
+    OtherRealm,
+    /// The outbox holds as many waiting messages as it may.
+    #[error("{limit} messages wait in the outbox already, which is the limit; cancel some or wait")]
+    OutboxFull {
+        /// The limit.
+        limit: usize,
+    },
+    /// The message could not be queued durably.
+    #[error("the message could not be stored: {0}")]
+    Storage(String),
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why the inbox could not be used.
+#[derive(Debug, Error)]
+pub enum InboxError {
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why the petnames could not be changed.
+#[derive(Debug, Error)]
+pub enum ContactError {
+    /// There are as many as there may be.
+    #[error("{limit} petnames are kept already, which is the limit; remove one first")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// What a handle asks of the driver, with where the answer goes.
+#[derive(Debug)]
+pub(super) enum Command {
+    Overview(oneshot::Sender<Overview>),
+    Presentities(oneshot::Sender<Vec<PresentityView>>),
+    OwnInformation(oneshot::Sender<PresenceInformation>),
+    SetInformation(PresenceInformation, oneshot::Sender<Result<PresentityView, SetError>>),
+    Fetch(Presentity, oneshot::Sender<Result<Fetched, FetchError>>),
+    Watch(Presentity, oneshot::Sender<Result<(), WatchError>>),
+    Unwatch(Presentity, oneshot::Sender<bool>),
+    Subscriptions(oneshot::Sender<Subscriptions>),
+    Send(Draft, oneshot::Sender<Result<(MessageId, Sent), SendError>>),
+    Inbox(u64, usize, oneshot::Sender<Result<Vec<InboxEntry>, StorageError>>),
+    InboxById(String, oneshot::Sender<Result<Vec<InboxEntry>, StorageError>>),
+    MarkRead(MessageKey, oneshot::Sender<Result<bool, StorageError>>),
+    DeleteMessage(MessageKey, oneshot::Sender<Result<bool, StorageError>>),
+    Outbox(oneshot::Sender<Vec<OutboxEntry>>),
+    Cancel(MessageId, oneshot::Sender<bool>),
+    Contacts(oneshot::Sender<Vec<StoredContact>>),
+    PutContact(StoredContact, oneshot::Sender<Result<(), ContactError>>),
+    RemoveContact(String, oneshot::Sender<Result<bool, ContactError>>),
+    ShutDown(oneshot::Sender<()>),
+}
+
+/// Commands that may wait for the driver at the same time.
+pub const COMMANDS_WAITING_MAX: usize = 256;

@@ -1,0 +1,183 @@
+//! The mesh: `protocol`'s node, driven over libp2p.
+//!
+//! [`start`] makes the swarm and the driver and gives back the [`handle::MeshHandle`] and the future that
+//! is the node; whoever calls it polls the future. Everything that differs between a machine and a
+//! simulation is handed in ([`MeshConfig`]): transport, discovery, storage, clock, the executor of the
+//! connections' tasks, and the seed of every random choice. Timers are `futures_timer::Delay`, as in libp2p
+//! itself; nothing here spawns a thread or asks a runtime for anything.
+//!
+//! Source: RFC 2778 with every node its own PRESENTITY and INSTANT INBOX; gossipsub v1.1 to v1.3. The parts:
+//! [`transport`] and [`discovery`] reach peers, `overlay` decides on links, `behaviour` speaks, `driver`
+//! routes. A mesh ends when its handle says so, after its goodbye, or when its future is dropped, which is
+//! as a crash to everybody else.
+
+pub mod clock;
+pub mod discovery;
+pub mod events;
+pub mod handle;
+pub mod transport;
+
+mod addresses;
+mod behaviour;
+mod codec;
+mod driver;
+mod overlay;
+mod twice;
+
+use std::{io, pin::Pin, sync::Arc, time::Duration};
+
+use hereabouts_protocol::{
+    durable::{Change, Durability, Restored},
+    identity::{InboxAddress, Presentity, Realm},
+    node::{Node, NodeConfig, NodeLimits},
+    presence::{information::PresenceInformation, record::NodeAddress},
+};
+use libp2p::{Multiaddr, Swarm, identity::Keypair, swarm};
+use rand::{SeedableRng, rngs::StdRng};
+use thiserror::Error;
+
+use self::{
+    behaviour::Behaviour,
+    clock::Clock,
+    discovery::Discovery,
+    driver::Driver,
+    events::EventLog,
+    handle::MeshHandle,
+    overlay::Overlay,
+    transport::MeshTransport,
+};
+use crate::storage::{Storage, StorageError};
+
+/// What a mesh is made of.
+pub struct MeshConfig<D, S, C> {
+    /// The Ed25519 key of the node.
+    pub key: Keypair,
+    /// The realm it is in.
+    pub realm: Realm,
+    /// What the PRINCIPAL calls itself; the last name used, or else `somebody`, if none is given.
+    pub display_name: Option<String>,
+    /// Where to listen; port 0 is a free port.
+    pub listen: Vec<Multiaddr>,
+    /// Peers to dial, with or without a `/p2p/` part.
+    pub peers: Vec<Multiaddr>,
+    /// How peers are connected.
+    pub transport: MeshTransport,
+    /// How peers are found.
+    pub discovery: D,
+    /// Runs the tasks of connections.
+    pub spawner: Spawner,
+    /// Keeps what must outlive the process.
+    pub storage: S,
+    /// What the storage gave back.
+    pub restored: Restored,
+    /// Tells the time.
+    pub clock: C,
+    /// What random choices are drawn from.
+    pub seed: [u8; 32],
+    /// Sizes.
+    pub limits: NodeLimits,
+}
+
+/// Runs a task in the background, on whatever runtime there is.
+pub type Spawner = Box<dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send>;
+
+/// Stores the new incarnation, begins to listen, and returns the handle and the node itself, which runs
+/// while its future is polled.
+///
+/// # Errors
+/// If the store fails or no address can be listened on. Nothing was published.
+pub async fn start<D: Discovery, S: Storage, C: Clock>(
+    config: MeshConfig<D, S, C>,
+) -> Result<(MeshHandle, impl Future<Output = ()> + Send + use<D, S, C>), StartError>
+where
+    swarm::THandler<D>: Send,
+{
+    let presentity = Presentity::from_public_key(&config.key.public()).ok_or(StartError::Key)?;
+    let incarnation = config.restored.incarnation.saturating_add(1);
+    let information = information(&config, presentity);
+    let changes = vec![Change::Incarnation(incarnation), Change::Information(information.clone())];
+    config.storage.commit(changes, Durability::Durable).await?;
+
+    let swarm = swarm(&config.key, &config.realm, config.transport, config.discovery, config.spawner, &config.listen)?;
+    let mut random = StdRng::from_seed(config.seed);
+    let mut overlay = Overlay::new(*swarm.local_peer_id(), StdRng::from_rng(&mut random));
+    let now = config.clock.now();
+    for address in config.peers {
+        overlay.handle_given(now, address);
+    }
+    for known in &config.restored.known_peers {
+        if let Some(address) = addresses::told(&NodeAddress(known.address.clone())) {
+            overlay.handle_remembered(now, known.presentity.peer_id(), address);
+        }
+    }
+    let node = NodeConfig {
+        clock: config.clock.wall_clock(),
+        key: config.key,
+        realm: config.realm.clone(),
+        incarnation,
+        information,
+        seed: rand::RngExt::random(&mut random),
+        limits: config.limits,
+    };
+    let node = Node::new(now, node, config.restored);
+    let events = Arc::new(EventLog::new(incarnation));
+    let (handle, commands) = MeshHandle::new(presentity, config.realm, events.clone());
+    let driver = Driver::new(swarm, node, overlay, config.storage, config.clock, commands, events);
+    Ok((handle, driver.run()))
+}
+
+fn information<D, S, C>(config: &MeshConfig<D, S, C>, presentity: Presentity) -> PresenceInformation {
+    let inbox = InboxAddress { node: presentity, realm: config.realm.clone() };
+    let mut information =
+        config.restored.information.clone().unwrap_or_else(|| PresenceInformation::open("somebody", &inbox));
+    if let Some(name) = &config.display_name {
+        information.display_name.clone_from(name);
+    }
+    information.move_inbox(&inbox);
+    information
+}
+
+fn swarm<D: Discovery>(
+    key: &Keypair,
+    realm: &Realm,
+    transport: MeshTransport,
+    discovery: D,
+    spawner: Spawner,
+    listen: &[Multiaddr],
+) -> Result<Swarm<Behaviour<D>>, StartError> {
+    let config = swarm::Config::with_executor(spawner).with_idle_connection_timeout(IDLE_TIMEOUT).with_smart_dial();
+    let behaviour = Behaviour::new(key, realm, discovery);
+    let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), config);
+    let mut failures = Vec::new();
+    for address in listen {
+        if let Err(error) = swarm.listen_on(address.clone()) {
+            failures.push(format!("{address}: {error}"));
+        }
+    }
+    // A host without IPv6, say, is still a host.
+    if failures.len() == listen.len() && !listen.is_empty() {
+        return Err(StartError::Listen(io::Error::other(failures.join("; "))));
+    }
+    for failure in failures {
+        tracing::warn!(failure, "does not listen there");
+    }
+    Ok(swarm)
+}
+
+/// Why a node did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The key is of another kind.
+    #[error("the node's key is not an Ed25519 key")]
+    Key,
+    /// None of the addresses can be listened on.
+    #[error("cannot listen: {0}; give other addresses with --listen")]
+    Listen(#[source] io::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+/// A link is kept by the gossip streams on it; a connection without them, such as to one who is dialled for
+/// one message, is closed after this.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(45);

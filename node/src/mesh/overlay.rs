@@ -1,0 +1,542 @@
+//! The overlay: whom this node holds a link with, whom it dials and when, and when a peer is out of reach.
+//!
+//! **Decides** on dialling, on redialling what was lost, on which of two connections stays, and on who is not
+//! one of us. **Leaves** connections to the driver and what a lost link means to the presence service.
+//!
+//! A peer is known by address from discovery, from its own record, from the last run, or because the
+//! PRINCIPAL gave it. Of two that find each other the one with the lower id dials, and the other only if
+//! nothing came of that after [`HIGHER_ID_WAITS`]. A node dials on its own until it has
+//! [`NEIGHBOURS_TARGET`] links, and lets more in. A connection becomes a *link* when its peer has said in
+//! the identify exchange that it is of our protocol and realm; who says otherwise, or nothing for
+//! [`IDENTIFY_WITHIN`], is *foreign*: disconnected and blocked until a new address of it is seen or
+//! [`FOREIGN_BLOCKED`] has passed. So is who passed on [`REJECTED_MAX`] records that were rejected.
+//!
+//! A lost link is redialled at once, over TCP where the peer was last reached; if that fails it is
+//! reported unreachable, and tried again with a wait that doubles from [`RETRY_MIN`] to [`RETRY_MAX`], for
+//! ever, unless it said goodbye. Two connections with one peer happen when both dial at once: after
+//! [`SETTLE_DUPLICATES`] the one that the lower id dialled stays, and of several of those the newest.
+//!
+//! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room; [`ADDRESSES_PER_PEER_MAX`] addresses each;
+//! [`DIALS_MAX`] dials under way. The shape is that of the machines in `protocol`: `handle_*`,
+//! `poll_output`, `poll_timeout`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::Duration,
+};
+
+use hereabouts_protocol::{durable::ADDRESSES_PER_PEER_MAX, time::Timestamp};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol, swarm::ConnectionId};
+use rand::{RngExt, rngs::StdRng};
+
+use super::addresses;
+
+/// Links and dials of one node.
+#[derive(Debug)]
+pub(super) struct Overlay {
+    own: PeerId,
+    peers: BTreeMap<PeerId, Peer>,
+    given: Vec<Given>,
+    blocked: BTreeMap<PeerId, Timestamp>,
+    dials: BTreeSet<PeerId>,
+    random: StdRng,
+    outputs: VecDeque<OverlayOutput>,
+}
+
+impl Overlay {
+    pub(super) fn new(own: PeerId, random: StdRng) -> Self {
+        Self {
+            own,
+            peers: BTreeMap::new(),
+            given: Vec::new(),
+            blocked: BTreeMap::new(),
+            dials: BTreeSet::new(),
+            random,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// The PRINCIPAL gave an address, with or without a `/p2p/` part; it is dialled until it answers, and
+    /// again whenever its link is lost.
+    pub(super) fn handle_given(&mut self, now: Timestamp, address: Multiaddr) {
+        self.given.push(Given { address, peer: None, dial_at: Some(now), tries: 0, connection: None });
+    }
+
+    /// A peer was reached at this address in an earlier run.
+    pub(super) fn handle_remembered(&mut self, now: Timestamp, peer: PeerId, address: Multiaddr) {
+        let wait = self.jitter(REMEMBERED_SPREAD);
+        self.learn(now, peer, address, wait);
+    }
+
+    /// Discovery saw a peer.
+    pub(super) fn handle_discovered(&mut self, now: Timestamp, peer: PeerId, address: Multiaddr) {
+        let address = addresses::without_peer(address);
+        let known = self.peers.get(&peer).is_some_and(|known| known.addresses.contains(&address));
+        if !known && self.blocked.remove(&peer).is_some() {
+            // It was restarted, perhaps in our realm this time.
+            self.outputs.push_back(OverlayOutput::Unblock(peer));
+        }
+        let wait = if self.own < peer { Duration::ZERO } else { HIGHER_ID_WAITS };
+        self.learn(now, peer, address, wait);
+    }
+
+    /// A peer's own record says where it is reached. Replaces what was known, but for where it is linked.
+    pub(super) fn handle_record(&mut self, now: Timestamp, peer: PeerId, addresses: Vec<Multiaddr>) {
+        let spread = self.jitter(RECORD_SPREAD);
+        let wait = if self.own < peer { spread } else { HIGHER_ID_WAITS + spread };
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.addresses.retain(|address| addresses.contains(address) || known.last_reached.as_ref() == Some(address));
+            known.departed = false;
+        }
+        for address in addresses {
+            self.learn(now, peer, address, wait);
+        }
+    }
+
+    /// The peer said goodbye: nothing is to be redialled.
+    pub(super) fn handle_departed(&mut self, peer: PeerId) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.departed = true;
+            known.dial_at = None;
+            known.addresses.clear();
+        }
+    }
+
+    /// A connection stands. `dialled` says whether this node made it, and `address` where.
+    pub(super) fn handle_connected(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        connection: ConnectionId,
+        dialled: bool,
+        address: &Multiaddr,
+    ) {
+        self.dials.remove(&peer);
+        self.make_room();
+        let known = self.peers.entry(peer).or_insert_with(Peer::new);
+        known.dial_at = None;
+        known.tries = 0;
+        known.remote_ip = addresses::ip(address);
+        if dialled {
+            let address = addresses::without_peer(address.clone());
+            known.last_reached = Some(address.clone());
+            known.learn(address.clone());
+            self.outputs.push_back(OverlayOutput::Reached { peer, address });
+        }
+        known.connections.push(Connection { id: connection, dialled, identify_by: Some(now + IDENTIFY_WITHIN) });
+        if known.connections.len() > 1 {
+            known.settle_at = Some(now + SETTLE_DUPLICATES);
+        }
+        for given in self.given.iter_mut().filter(|given| given.connection == Some(connection)) {
+            given.peer = Some(peer);
+            given.dial_at = None;
+            given.tries = 0;
+        }
+    }
+
+    /// The peer said what it is.
+    pub(super) fn handle_identified(&mut self, now: Timestamp, peer: PeerId, connection: ConnectionId, ours: bool) {
+        if !ours {
+            self.block(now, peer);
+            return;
+        }
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        let mut dialled = false;
+        for known in known.connections.iter_mut().filter(|known| known.id == connection) {
+            known.identify_by = None;
+            dialled = known.dialled;
+        }
+        if !known.linked {
+            known.linked = true;
+            known.departed = false;
+            self.outputs.push_back(OverlayOutput::LinkEstablished { peer, dialled });
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn handle_disconnected(&mut self, now: Timestamp, peer: PeerId, connection: ConnectionId) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        known.connections.retain(|other| other.id != connection);
+        if !known.connections.is_empty() {
+            return;
+        }
+        known.settle_at = None;
+        let was_linked = std::mem::take(&mut known.linked);
+        if was_linked {
+            self.outputs.push_back(OverlayOutput::LinkDown { peer });
+        }
+        if was_linked && !known.departed {
+            known.confirming = true;
+            known.dial_at = Some(now);
+        }
+        for given in self.given.iter_mut().filter(|given| given.peer == Some(peer)) {
+            given.dial_at = Some(now + RETRY_MIN);
+        }
+    }
+
+    /// A dial to a peer failed at every address, by this node's own doing or not.
+    pub(super) fn handle_dial_failed(&mut self, now: Timestamp, peer: PeerId, out_of_reach: bool) {
+        self.dials.remove(&peer);
+        let spread = self.random.random_range(0.75..1.25);
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        if !known.connections.is_empty() {
+            return;
+        }
+        if known.departed {
+            known.dial_at = None;
+            return;
+        }
+        known.tries = known.tries.saturating_add(1);
+        known.dial_at = Some(now + backoff(known.tries).mul_f64(spread));
+        let was_linked = std::mem::take(&mut known.confirming);
+        if out_of_reach {
+            self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked });
+        } else if was_linked {
+            known.confirming = true;
+        }
+    }
+
+    /// A dial to a given address, made by `connection`, failed.
+    pub(super) fn handle_given_failed(&mut self, now: Timestamp, connection: ConnectionId) {
+        for given in self.given.iter_mut().filter(|given| given.connection == Some(connection)) {
+            given.tries = given.tries.saturating_add(1);
+            given.connection = None;
+            given.dial_at = Some(now + backoff(given.tries));
+        }
+    }
+
+    /// Somebody else answered at an address of `peer`.
+    pub(super) fn handle_wrong_peer(&mut self, peer: PeerId, address: &Multiaddr) {
+        if let Some(known) = self.peers.get_mut(&peer) {
+            let address = addresses::without_peer(address.clone());
+            known.addresses.retain(|other| *other != address);
+        }
+    }
+
+    /// The peer passed on a record that was rejected.
+    pub(super) fn handle_rejected(&mut self, now: Timestamp, peer: PeerId) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        known.rejected += 1;
+        if known.rejected >= REJECTED_MAX {
+            self.block(now, peer);
+        }
+    }
+
+    /// The dial that [`OverlayOutput::DialGiven`] asked for is made by this connection.
+    pub(super) fn handle_given_dialling(&mut self, address: &Multiaddr, connection: ConnectionId) {
+        if let Some(given) = self.given.iter_mut().find(|given| given.address == *address) {
+            given.connection = Some(connection);
+        }
+    }
+
+    /// Acts on what is due.
+    pub(super) fn handle_timeout(&mut self, now: Timestamp) {
+        self.dial_given(now);
+        self.unblock_due(now);
+        self.settle_due(now);
+        self.dial_due(now);
+    }
+
+    /// What is to be done next.
+    pub(super) fn poll_output(&mut self) -> Option<OverlayOutput> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Self::handle_timeout`] is due next.
+    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+        let can_dial = self.dials.len() < DIALS_MAX;
+        let peers = self.peers.iter().flat_map(|(peer, known)| {
+            let dial = known.dial_at.filter(|_| can_dial && !self.dials.contains(peer));
+            let identify = known.connections.iter().filter_map(|connection| connection.identify_by);
+            [dial, known.settle_at].into_iter().flatten().chain(identify)
+        });
+        let given = self.given.iter().filter_map(|given| given.dial_at);
+        peers.chain(given).chain(self.blocked.values().copied()).min()
+    }
+
+    /// Where `peer` may be reached, best first.
+    pub(super) fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        let Some(known) = self.peers.get(peer) else { return Vec::new() };
+        let mut addresses = known.addresses.clone();
+        addresses.sort_by_key(|address| (known.last_reached.as_ref() != Some(address), !addresses::is_tcp(address)));
+        addresses
+    }
+
+    /// Peers with a link.
+    pub(super) fn links(&self) -> usize {
+        self.peers.values().filter(|peer| peer.linked).count()
+    }
+
+    fn learn(&mut self, now: Timestamp, peer: PeerId, address: Multiaddr, wait: Duration) {
+        if peer == self.own || !addresses::is_dialable(&address) {
+            return;
+        }
+        self.make_room();
+        let known = self.peers.entry(peer).or_insert_with(Peer::new);
+        let new = known.learn(address);
+        known.departed &= !new;
+        // A new address of a peer that is gone makes it worth a try at once.
+        if known.connections.is_empty() && (new || known.dial_at.is_none()) {
+            let at = now + wait;
+            known.dial_at = Some(known.dial_at.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    fn make_room(&mut self) {
+        if self.peers.len() < PEERS_MAX {
+            return;
+        }
+        let idle = self.peers.iter().filter(|(_, peer)| peer.connections.is_empty()).max_by_key(|(_, peer)| peer.tries);
+        if let Some(peer) = idle.map(|(peer, _)| *peer) {
+            self.peers.remove(&peer);
+        }
+    }
+
+    fn block(&mut self, now: Timestamp, peer: PeerId) {
+        if self.blocked.len() >= BLOCKED_MAX {
+            let soonest = self.blocked.iter().min_by_key(|(_, until)| **until).map(|(peer, _)| *peer);
+            if let Some(soonest) = soonest {
+                self.blocked.remove(&soonest);
+                self.outputs.push_back(OverlayOutput::Unblock(soonest));
+            }
+        }
+        self.blocked.insert(peer, now + FOREIGN_BLOCKED);
+        if let Some(known) = self.peers.get_mut(&peer) {
+            known.dial_at = None;
+            known.departed = true;
+        }
+        self.outputs.push_back(OverlayOutput::Block(peer));
+    }
+
+    fn unblock_due(&mut self, now: Timestamp) {
+        let due: Vec<_> = self.blocked.iter().filter(|(_, until)| **until <= now).map(|(peer, _)| *peer).collect();
+        for peer in due {
+            self.blocked.remove(&peer);
+            self.outputs.push_back(OverlayOutput::Unblock(peer));
+        }
+    }
+
+    fn dial_given(&mut self, now: Timestamp) {
+        for given in self.given.iter_mut().filter(|given| given.dial_at.is_some_and(|at| at <= now)) {
+            // Reached by another way since: the redial of its lost link is its own matter.
+            let linked = given.peer.and_then(|peer| self.peers.get(&peer)).is_some_and(|peer| !peer.connections.is_empty());
+            given.dial_at = None;
+            if !linked {
+                self.outputs.push_back(OverlayOutput::DialGiven(given.address.clone()));
+            }
+        }
+    }
+
+    fn settle_due(&mut self, now: Timestamp) {
+        let mut silent = Vec::new();
+        for (peer, known) in &mut self.peers {
+            if known.connections.iter().any(|connection| connection.identify_by.is_some_and(|by| by <= now)) {
+                silent.push(*peer);
+            }
+            if known.settle_at.is_some_and(|at| at <= now) {
+                known.settle_at = None;
+                for id in superfluous(self.own < *peer, &known.connections) {
+                    self.outputs.push_back(OverlayOutput::Close(id));
+                }
+            }
+        }
+        for peer in silent {
+            self.block(now, peer);
+            for connection in self.peers.get_mut(&peer).map(|known| &mut known.connections).into_iter().flatten() {
+                connection.identify_by = None;
+            }
+        }
+    }
+
+    fn dial_due(&mut self, now: Timestamp) {
+        let links = self.links();
+        let due: Vec<PeerId> = self
+            .peers
+            .iter()
+            .filter(|(peer, known)| known.dial_at.is_some_and(|at| at <= now) && !self.dials.contains(peer))
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in due {
+            if self.dials.len() >= DIALS_MAX {
+                return;
+            }
+            let Some(known) = self.peers.get_mut(&peer) else { continue };
+            known.dial_at = None;
+            if links + self.dials.len() >= NEIGHBOURS_TARGET && !known.confirming {
+                known.dial_at = Some(now + RETRY_MAX);
+                continue;
+            }
+            if !known.connections.is_empty() || self.blocked.contains_key(&peer) {
+                continue;
+            }
+            let addresses = known.dialable();
+            if addresses.is_empty() {
+                if std::mem::take(&mut known.confirming) {
+                    self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked: true });
+                }
+                continue;
+            }
+            self.dials.insert(peer);
+            self.outputs.push_back(OverlayOutput::Dial { peer, addresses });
+        }
+    }
+
+    fn jitter(&mut self, spread: Duration) -> Duration {
+        spread.mul_f64(self.random.random_range(0.0..1.0))
+    }
+}
+
+/// What the overlay asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum OverlayOutput {
+    /// Dial a peer.
+    Dial { peer: PeerId, addresses: Vec<Multiaddr> },
+    /// Dial an address that the PRINCIPAL gave, whoever answers.
+    DialGiven(Multiaddr),
+    /// Close one of two connections with a peer.
+    Close(ConnectionId),
+    /// Disconnect a peer and let it in no more.
+    Block(PeerId),
+    /// Let a peer in again.
+    Unblock(PeerId),
+    /// A peer of ours is linked.
+    LinkEstablished { peer: PeerId, dialled: bool },
+    /// A link is gone; whether the peer is, the redial will tell.
+    LinkDown { peer: PeerId },
+    /// A peer cannot be reached.
+    Unreachable { peer: PeerId, was_linked: bool },
+    /// A dial to this address succeeded.
+    Reached { peer: PeerId, address: Multiaddr },
+}
+
+#[derive(Debug)]
+struct Peer {
+    addresses: Vec<Multiaddr>,
+    last_reached: Option<Multiaddr>,
+    remote_ip: Option<std::net::IpAddr>,
+    connections: Vec<Connection>,
+    linked: bool,
+    departed: bool,
+    /// Its link was lost, and the redial that tells whether it is gone has not ended.
+    confirming: bool,
+    dial_at: Option<Timestamp>,
+    settle_at: Option<Timestamp>,
+    tries: u32,
+    rejected: u32,
+}
+
+impl Peer {
+    fn new() -> Self {
+        Self {
+            addresses: Vec::new(),
+            last_reached: None,
+            remote_ip: None,
+            connections: Vec::new(),
+            linked: false,
+            departed: false,
+            confirming: false,
+            dial_at: None,
+            settle_at: None,
+            tries: 0,
+            rejected: 0,
+        }
+    }
+
+    /// Adds an address, the oldest making room; whether it was new.
+    fn learn(&mut self, address: Multiaddr) -> bool {
+        if self.addresses.contains(&address) {
+            return false;
+        }
+        if self.addresses.len() >= ADDRESSES_PER_PEER_MAX {
+            self.addresses.remove(0);
+        }
+        self.addresses.push(address);
+        true
+    }
+
+    /// The addresses for the next try. TCP where there is any, since a refused TCP dial fails at once while
+    /// QUIC waits for its handshake to time out; when confirming a loss first of all where the link was.
+    /// Every third try takes all.
+    fn dialable(&self) -> Vec<Multiaddr> {
+        let tcp: Vec<_> = self.addresses.iter().filter(|address| addresses::is_tcp(address)).cloned().collect();
+        if tcp.is_empty() || (self.tries % 3 == 2 && !self.confirming) {
+            return self.addresses.clone();
+        }
+        if self.confirming {
+            let there: Vec<_> =
+                tcp.iter().filter(|address| addresses::ip(address) == self.remote_ip).cloned().collect();
+            if !there.is_empty() {
+                return there;
+            }
+        }
+        tcp
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    id: ConnectionId,
+    dialled: bool,
+    identify_by: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Given {
+    address: Multiaddr,
+    peer: Option<PeerId>,
+    dial_at: Option<Timestamp>,
+    tries: u32,
+    connection: Option<ConnectionId>,
+}
+
+/// Which connections this end closes: those that the higher id dialled if there is one that the lower id
+/// did, and of several that this node dialled all but the newest.
+fn superfluous(own_is_lower: bool, connections: &[Connection]) -> Vec<ConnectionId> {
+    let by_lower = |connection: &&Connection| connection.dialled == own_is_lower;
+    let kept: Vec<_> = if connections.iter().any(|connection| by_lower(&connection)) {
+        connections.iter().filter(by_lower).collect()
+    } else {
+        connections.iter().collect()
+    };
+    let mut superfluous: Vec<_> =
+        connections.iter().filter(|one| !kept.iter().any(|kept| kept.id == one.id)).map(|one| one.id).collect();
+    let own: Vec<_> = kept.iter().filter(|connection| connection.dialled).map(|connection| connection.id).collect();
+    if let Some(newest) = own.iter().max() {
+        superfluous.extend(own.iter().filter(|id| *id != newest));
+    }
+    superfluous
+}
+
+fn backoff(tries: u32) -> Duration {
+    RETRY_MIN.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1).min(16))).min(RETRY_MAX)
+}
+
+/// Splits a `/p2p/` part off an address.
+pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
+    address.iter().find_map(|part| match part {
+        Protocol::P2p(peer) => Some(peer),
+        _ => None,
+    })
+}
+
+/// Links up to which a node dials on its own. Up to here every node watches every other.
+pub(super) const NEIGHBOURS_TARGET: usize = 40;
+/// The end with the higher id gives the other this long to dial.
+const HIGHER_ID_WAITS: Duration = Duration::from_millis(400);
+/// A record can reach everybody at once; not everybody is to dial its node in the same instant.
+const RECORD_SPREAD: Duration = Duration::from_millis(200);
+const REMEMBERED_SPREAD: Duration = Duration::from_millis(100);
+const IDENTIFY_WITHIN: Duration = Duration::from_secs(5);
+const FOREIGN_BLOCKED: Duration = Duration::from_secs(10 * 60);
+const SETTLE_DUPLICATES: Duration = Duration::from_secs(1);
+const RETRY_MIN: Duration = Duration::from_secs(1);
+const RETRY_MAX: Duration = Duration::from_secs(60);
+const REJECTED_MAX: u32 = 3;
+/// About 1 kB each.
+const PEERS_MAX: usize = 4096;
+const BLOCKED_MAX: usize = 1024;
+const DIALS_MAX: usize = 16;
+
+#[cfg(test)]
+#[path = "overlay_tests.rs"]
+mod tests;
