@@ -1,16 +1,28 @@
 //! What the tests of several modules make use of.
 
-use std::collections::BTreeMap;
+pub(crate) mod arbitrary;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use libp2p_identity::Keypair;
 
 use crate::{
     identity::{InboxAddress, Presentity, Realm},
+    message::instant_message::{InstantMessage, MessageId},
     presence::{
         information::PresenceInformation,
-        record::{FORMAT, RecordBody, Version},
+        record::{FORMAT, PresenceRecord, RecordBody, Version},
     },
+    time::{Timestamp, UnixTime, WallClock},
 };
+
+/// The wall clock of every test: 2023-11-14T22:13:20Z at the start.
+pub(crate) const CLOCK: WallClock = WallClock { at_start: UnixTime::from_millis(1_700_000_000_000) };
+
+/// So many seconds after the start.
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp::START + Duration::from_secs(seconds)
+}
 
 pub(crate) fn keypair(number: u8) -> Keypair {
     Keypair::ed25519_from_bytes([number; 32]).unwrap()
@@ -20,12 +32,20 @@ pub(crate) fn alice() -> Keypair {
     keypair(1)
 }
 
+pub(crate) fn bob() -> Keypair {
+    keypair(2)
+}
+
 pub(crate) fn presentity(key: &Keypair) -> Presentity {
     Presentity::from_public_key(&key.public()).unwrap()
 }
 
 pub(crate) fn inbox(key: &Keypair) -> InboxAddress {
     InboxAddress { node: presentity(key), realm: Realm::default() }
+}
+
+pub(crate) fn information(key: &Keypair, name: &str) -> PresenceInformation {
+    PresenceInformation::open(name, &inbox(key))
 }
 
 pub(crate) fn body(key: &Keypair, incarnation: u64, sequence: u64) -> RecordBody {
@@ -37,8 +57,42 @@ pub(crate) fn body(key: &Keypair, incarnation: u64, sequence: u64) -> RecordBody
         lease_seconds: 3600,
         departing: false,
         addresses: Vec::new(),
-        public: Some(PresenceInformation::open("Alice", &inbox(key))),
+        public: Some(information(key, "Alice")),
         sealed_views: Vec::new(),
+        extensions: BTreeMap::new(),
+    }
+}
+
+pub(crate) fn record(key: &Keypair, incarnation: u64, sequence: u64) -> PresenceRecord {
+    PresenceRecord::sign(body(key, incarnation, sequence), key).unwrap()
+}
+
+/// A record whose document says something else for every name.
+pub(crate) fn record_named(key: &Keypair, incarnation: u64, sequence: u64, name: &str) -> PresenceRecord {
+    let public = Some(information(key, name));
+    PresenceRecord::sign(RecordBody { public, ..body(key, incarnation, sequence) }, key).unwrap()
+}
+
+pub(crate) fn departing_record(key: &Keypair, incarnation: u64, sequence: u64) -> PresenceRecord {
+    PresenceRecord::sign(RecordBody { departing: true, ..body(key, incarnation, sequence) }, key).unwrap()
+}
+
+/// A message of alice to bob.
+pub(crate) fn message(number: u8) -> InstantMessage {
+    message_between(&alice(), &bob(), number)
+}
+
+pub(crate) fn message_between(from: &Keypair, to: &Keypair, number: u8) -> InstantMessage {
+    InstantMessage {
+        id: MessageId::from_bytes([number; 16]),
+        from: presentity(from),
+        to: inbox(to),
+        sent_at: CLOCK.at_start,
+        thread: None,
+        reply_to: None,
+        content_type: "text/plain; charset=utf-8".to_owned(),
+        language: None,
+        body: format!("message {number}").into_bytes(),
         extensions: BTreeMap::new(),
     }
 }

@@ -33,7 +33,7 @@ use hereabouts_protocol::{
 };
 use libp2p::{
     Multiaddr, PeerId, Swarm, gossipsub,
-    request_response::{InboundRequestId, OutboundRequestId, ResponseChannel},
+    request_response::{OutboundRequestId, ResponseChannel},
     swarm::{DialError, dial_opts::DialOpts},
 };
 
@@ -79,7 +79,7 @@ pub(super) struct Driver<D: Discovery, S, C> {
 /// A peer's request that awaits the node's answer.
 enum Asked {
     Presence(ResponseChannel<PresenceResponse>),
-    Message(InboundRequestId, ResponseChannel<MessageResponse>),
+    Message(ResponseChannel<MessageResponse>),
 }
 
 /// A finished piece of work of the store.
@@ -446,7 +446,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             (Some(Asked::Presence(channel)), Response::Presence(response)) => {
                 let _ = self.swarm.behaviour_mut().presence.send_response(channel, response);
             }
-            (Some(Asked::Message(_, channel)), Response::Message(response)) => {
+            (Some(Asked::Message(channel)), Response::Message(response)) => {
                 let _ = self.swarm.behaviour_mut().message.send_response(channel, response);
             }
             (Some(_), _) => unreachable!("the node answers on the protocol it was asked on"),

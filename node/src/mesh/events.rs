@@ -6,7 +6,7 @@
 //! itself, so a slow one costs no memory and meets a gap at worst.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt,
     pin::Pin,
     str::FromStr,
@@ -120,7 +120,8 @@ struct State {
     kept: VecDeque<LoggedEvent>,
     last_number: u64,
     ended: bool,
-    waiting: Vec<Waker>,
+    waiting: BTreeMap<u64, Waker>,
+    next_stream: u64,
 }
 
 impl EventLog {
@@ -147,7 +148,9 @@ impl EventLog {
     }
 
     pub(super) fn stream(self: &Arc<Self>, cursor: Option<EventCursor>) -> EventStream {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.next_stream += 1;
+        let stream = state.next_stream;
         let (seen, gap) = match cursor {
             None => (state.last_number, false),
             Some(cursor) if cursor.incarnation == self.incarnation && cursor.number <= state.last_number => {
@@ -156,7 +159,7 @@ impl EventLog {
             Some(_) => (0, true),
         };
         drop(state);
-        EventStream { log: self.clone(), seen, gap }
+        EventStream { log: self.clone(), stream, seen, gap }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
@@ -169,6 +172,7 @@ impl EventLog {
 #[derive(Debug)]
 pub struct EventStream {
     log: Arc<EventLog>,
+    stream: u64,
     seen: u64,
     gap: bool,
 }
@@ -201,18 +205,105 @@ impl Stream for EventStream {
         if state.ended {
             return Poll::Ready(None);
         }
-        if !state.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            state.waiting.push(cx.waker().clone());
-        }
+        state.waiting.insert(self.stream, cx.waker().clone());
         Poll::Pending
     }
 }
 
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        self.log.lock().waiting.remove(&self.stream);
+    }
+}
+
 fn wake_all(state: &mut State) {
-    for waker in state.waiting.drain(..) {
+    for waker in std::mem::take(&mut state.waiting).into_values() {
         waker.wake();
     }
 }
 
 /// Events that are kept for listeners who come back. A presence event is about 1 kB.
 pub const EVENTS_KEPT: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt};
+
+    use super::*;
+
+    #[test]
+    fn a_listener_who_comes_back_misses_nothing() {
+        let log = log_of(3);
+        let mut first = log.stream(Some(cursor(1, 0)));
+        assert_eq!(numbers(&mut first), [1, 2, 3]);
+        let seen = first.cursor();
+        drop(first);
+        append(&log, 2);
+        assert_eq!(numbers(&mut log.stream(Some(seen))), [4, 5]);
+    }
+
+    #[test]
+    fn a_listener_without_a_cursor_begins_with_what_comes() {
+        let log = log_of(3);
+        let mut stream = log.stream(None);
+        assert_eq!(numbers(&mut stream), [0; 0]);
+        append(&log, 1);
+        assert_eq!(numbers(&mut stream), [4]);
+    }
+
+    #[test]
+    fn who_comes_too_late_is_told_of_the_gap_and_gets_what_is_kept() {
+        let log = log_of(EVENTS_KEPT + 2);
+        let mut stream = log.stream(Some(cursor(1, 1)));
+        let gap = stream.next().now_or_never().flatten().unwrap();
+        assert_eq!((gap.event, gap.cursor), (Event::Gap, cursor(1, 2)));
+        assert_eq!(numbers(&mut stream).len(), EVENTS_KEPT);
+    }
+
+    #[test]
+    fn a_cursor_of_another_run_or_of_the_future_meets_a_gap() {
+        let log = log_of(1);
+        for odd in [cursor(0, 1), cursor(2, 1), cursor(1, 9)] {
+            let event = log.stream(Some(odd)).next().now_or_never().flatten().unwrap();
+            assert_eq!(event.event, Event::Gap);
+        }
+    }
+
+    #[test]
+    fn streams_end_after_what_is_kept_when_the_mesh_ends_and_leave_no_waker() {
+        let log = log_of(1);
+        let mut waiting = log.stream(None);
+        assert_eq!(numbers(&mut waiting), [0; 0]);
+        log.end();
+        assert_eq!(waiting.next().now_or_never(), Some(None));
+        let mut stream = log.stream(None);
+        stream.log.lock().ended = false;
+        assert_eq!(stream.next().now_or_never(), None);
+        drop(stream);
+        assert!(log.lock().waiting.is_empty());
+    }
+
+    fn log_of(events: usize) -> Arc<EventLog> {
+        let log = Arc::new(EventLog::new(1));
+        append(&log, events);
+        log
+    }
+
+    fn append(log: &EventLog, events: usize) {
+        for _ in 0..events {
+            log.append(UnixTime::default(), Event::Trouble(String::new()));
+        }
+    }
+
+    fn numbers(stream: &mut EventStream) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        while let Some(Some(event)) = stream.next().now_or_never() {
+            numbers.push(event.cursor.number);
+        }
+        numbers
+    }
+
+    fn cursor(incarnation: u64, number: u64) -> EventCursor {
+        EventCursor { incarnation, number }
+    }
+}

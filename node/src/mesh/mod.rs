@@ -78,6 +78,13 @@ pub struct MeshConfig<D, S, C> {
     pub limits: NodeLimits,
 }
 
+impl<D, S, C> std::fmt::Debug for MeshConfig<D, S, C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the key, not the seed.
+        f.debug_struct("MeshConfig").field("realm", &self.realm).field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
 /// Runs a task in the background, on whatever runtime there is.
 pub type Spawner = Box<dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send>;
 

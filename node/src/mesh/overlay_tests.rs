@@ -1,0 +1,206 @@
+use std::collections::BTreeMap;
+
+use libp2p::identity::Keypair;
+use rand::SeedableRng;
+
+use super::*;
+
+#[test]
+fn of_two_that_find_each_other_the_lower_id_dials_and_the_higher_only_later() {
+    let (lower, higher) = two();
+    let mut overlay = overlay(lower);
+    overlay.handle_discovered(at(0), higher, tcp(1));
+    assert_eq!(overlay.run(0), [OverlayOutput::Dial { peer: higher, addresses: vec![tcp(1)] }]);
+
+    let mut overlay = self::overlay(higher);
+    overlay.handle_discovered(at(0), lower, tcp(1));
+    assert_eq!(overlay.run(0), []);
+    assert_eq!(overlay.poll_timeout(), Some(at(0) + HIGHER_ID_WAITS));
+    assert_eq!(overlay.run(400), [OverlayOutput::Dial { peer: lower, addresses: vec![tcp(1)] }]);
+}
+
+#[test]
+fn a_lost_link_is_redialled_at_once_and_reported_when_that_fails() {
+    let (own, peer) = two();
+    let mut overlay = linked(own, peer);
+    overlay.handle_disconnected(at(1000), peer, connection(1));
+    assert_eq!(
+        overlay.run(1000),
+        [OverlayOutput::LinkDown { peer }, OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]
+    );
+    overlay.handle_dial_failed(at(1001), peer, true);
+    assert_eq!(overlay.run(1001), [OverlayOutput::Unreachable { peer, was_linked: true }]);
+    let retry = overlay.poll_timeout().unwrap();
+    assert!(retry.since(at(1001)) >= RETRY_MIN.mul_f64(0.75), "{retry:?}");
+    assert_eq!(overlay.run(3000), [OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]);
+    overlay.handle_dial_failed(at(3001), peer, true);
+    assert_eq!(overlay.run(3001), [OverlayOutput::Unreachable { peer, was_linked: false }]);
+}
+
+#[test]
+fn who_said_goodbye_is_not_redialled_until_it_is_found_anew() {
+    let (own, peer) = two();
+    let mut overlay = linked(own, peer);
+    overlay.handle_departed(peer);
+    overlay.handle_disconnected(at(1000), peer, connection(1));
+    assert_eq!(overlay.run(1000), [OverlayOutput::LinkDown { peer }]);
+    assert_eq!(overlay.poll_timeout(), None);
+    overlay.handle_discovered(at(2000), peer, tcp(2));
+    assert_eq!(overlay.run(2000), [OverlayOutput::Dial { peer, addresses: vec![tcp(2)] }]);
+}
+
+#[test]
+fn a_foreign_peer_is_blocked_until_a_new_address_of_it_is_seen() {
+    let (own, peer) = two();
+    let mut overlay = overlay(own);
+    overlay.handle_discovered(at(0), peer, tcp(1));
+    overlay.run(0);
+    overlay.handle_connected(at(1), peer, connection(1), true, &tcp(1));
+    overlay.handle_identified(at(2), peer, connection(1), false);
+    overlay.handle_disconnected(at(3), peer, connection(1));
+    let outputs = overlay.run(3);
+    assert!(outputs.contains(&OverlayOutput::Block(peer)), "{outputs:?}");
+    overlay.handle_discovered(at(4), peer, tcp(1));
+    assert_eq!(overlay.run(5000), []);
+    overlay.handle_discovered(at(6000), peer, tcp(2));
+    let outputs = overlay.run(6000);
+    assert_eq!(outputs[0], OverlayOutput::Unblock(peer));
+    assert!(matches!(outputs[1], OverlayOutput::Dial { .. }), "{outputs:?}");
+}
+
+#[test]
+fn who_does_not_say_what_it_is_counts_as_foreign() {
+    let (own, peer) = two();
+    let mut overlay = overlay(own);
+    overlay.handle_connected(at(0), peer, connection(1), false, &tcp(1));
+    assert_eq!(overlay.poll_timeout(), Some(at(0) + IDENTIFY_WITHIN));
+    assert_eq!(overlay.run(5000), [OverlayOutput::Block(peer)]);
+    assert_ne!(overlay.poll_timeout(), Some(at(0) + IDENTIFY_WITHIN));
+}
+
+#[test]
+fn who_passes_on_rejected_records_is_blocked_at_the_third() {
+    let (own, peer) = two();
+    let mut overlay = linked(own, peer);
+    for _ in 1..REJECTED_MAX {
+        overlay.handle_rejected(at(10), peer);
+    }
+    assert_eq!(overlay.run(10), []);
+    overlay.handle_rejected(at(11), peer);
+    assert_eq!(overlay.run(11), [OverlayOutput::Block(peer)]);
+}
+
+#[test]
+fn of_two_connections_both_ends_keep_the_same_one() {
+    let (lower, higher) = two();
+    // Connection 1 was dialled by the lower id, connection 2 by the higher; seen from both ends.
+    for (own, peer, dialled_first) in [(lower, higher, true), (higher, lower, false)] {
+        let mut overlay = overlay(own);
+        overlay.handle_connected(at(0), peer, connection(1), dialled_first, &tcp(1));
+        overlay.handle_connected(at(0), peer, connection(2), !dialled_first, &tcp(1));
+        overlay.handle_identified(at(1), peer, connection(1), true);
+        overlay.handle_identified(at(1), peer, connection(2), true);
+        overlay.run(1);
+        assert_eq!(overlay.run(1000), [OverlayOutput::Close(connection(2))]);
+        overlay.handle_disconnected(at(1001), peer, connection(2));
+        assert_eq!(overlay.run(1001), [], "the link stands");
+        assert_eq!(overlay.links(), 1);
+    }
+}
+
+#[test]
+fn dials_under_way_and_neighbours_are_bounded() {
+    let mut peers: Vec<_> = (1..=100).map(peer).collect();
+    peers.sort();
+    let own = peers.remove(0);
+    let mut overlay = overlay(own);
+    for (number, peer) in (1..).zip(&peers) {
+        overlay.handle_discovered(at(0), *peer, tcp(number));
+    }
+    let mut linked = BTreeMap::new();
+    for now in 0..500 {
+        let dialled = overlay.run(now);
+        assert!(overlay.dials.len() <= DIALS_MAX);
+        for output in dialled {
+            let OverlayOutput::Dial { peer, addresses } = output else { continue };
+            let id = connection(linked.len() + 1);
+            linked.insert(peer, id);
+            overlay.handle_connected(at(now), peer, id, true, &addresses[0]);
+            overlay.handle_identified(at(now), peer, id, true);
+        }
+    }
+    assert_eq!(linked.len(), NEIGHBOURS_TARGET);
+}
+
+#[test]
+fn a_given_address_is_tried_until_it_answers_and_again_when_it_is_lost() {
+    let (own, peer) = two();
+    let mut overlay = overlay(own);
+    overlay.handle_given(at(0), tcp(9));
+    assert_eq!(overlay.run(0), [OverlayOutput::DialGiven(tcp(9))]);
+    overlay.handle_given_dialling(&tcp(9), connection(1));
+    overlay.handle_given_failed(at(1), connection(1));
+    assert_eq!(overlay.run(1001), [OverlayOutput::DialGiven(tcp(9))]);
+    overlay.handle_given_dialling(&tcp(9), connection(2));
+    overlay.handle_connected(at(1002), peer, connection(2), true, &tcp(9));
+    overlay.handle_identified(at(1003), peer, connection(2), true);
+    overlay.run(1003);
+    assert_eq!(overlay.poll_timeout(), None);
+    overlay.handle_departed(peer);
+    overlay.handle_disconnected(at(2000), peer, connection(2));
+    overlay.run(2000);
+    assert_eq!(overlay.run(3000), [OverlayOutput::DialGiven(tcp(9))]);
+}
+
+#[test]
+fn an_address_where_somebody_else_answers_is_forgotten() {
+    let (own, peer) = two();
+    let mut overlay = overlay(own);
+    overlay.handle_discovered(at(0), peer, tcp(1));
+    overlay.handle_discovered(at(0), peer, tcp(2));
+    overlay.handle_wrong_peer(peer, &tcp(1));
+    assert_eq!(overlay.addresses(&peer), [tcp(2)]);
+}
+
+impl Overlay {
+    fn run(&mut self, now: u64) -> Vec<OverlayOutput> {
+        self.handle_timeout(at(now));
+        std::iter::from_fn(|| self.poll_output()).collect()
+    }
+}
+
+fn linked(own: PeerId, peer: PeerId) -> Overlay {
+    let mut overlay = overlay(own);
+    overlay.handle_discovered(at(0), peer, tcp(1));
+    overlay.run(500);
+    overlay.handle_connected(at(501), peer, connection(1), true, &tcp(1));
+    overlay.handle_identified(at(502), peer, connection(1), true);
+    let outputs = overlay.run(502);
+    assert!(outputs.contains(&OverlayOutput::LinkEstablished { peer, dialled: true }), "{outputs:?}");
+    overlay
+}
+
+fn overlay(own: PeerId) -> Overlay {
+    Overlay::new(own, StdRng::from_seed([1; 32]))
+}
+
+fn two() -> (PeerId, PeerId) {
+    let (one, two) = (peer(1), peer(2));
+    (one.min(two), one.max(two))
+}
+
+fn peer(number: u8) -> PeerId {
+    Keypair::ed25519_from_bytes([number; 32]).unwrap().public().to_peer_id()
+}
+
+fn tcp(number: u8) -> Multiaddr {
+    format!("/ip4/10.0.0.{number}/tcp/4000").parse().unwrap()
+}
+
+fn connection(number: usize) -> ConnectionId {
+    ConnectionId::new_unchecked(number)
+}
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(millis)
+}

@@ -54,7 +54,8 @@ pub trait Storage: Send + Sync + 'static {
     /// If the store cannot be read.
     fn inbox_by_id(&self, id_prefix: String) -> BoxFuture<'static, Result<Vec<InboxEntry>, StorageError>>;
 
-    /// Whether this (sender, id) was ever stored, deleted since or not.
+    /// Whether this (sender, id) was ever stored, deleted since or not, as far as the store remembers: see
+    /// [`RECEIVED_IDS_KEPT`].
     ///
     /// # Errors
     /// If the store cannot be read.

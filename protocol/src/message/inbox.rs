@@ -59,11 +59,11 @@ impl Inbox {
         if remaining.is_zero() {
             return Decision::Refuse(FailureReason::Expired);
         }
-        if self.full || self.messages + self.storing >= self.messages_max {
-            return Decision::RefuseUnlessStored(FailureReason::InboxFull);
-        }
         if status == Basic::Closed {
             return Decision::RefuseUnlessStored(FailureReason::Closed);
+        }
+        if self.full || self.messages + self.storing >= self.messages_max {
+            return Decision::RefuseUnlessStored(FailureReason::InboxFull);
         }
         self.storing += 1;
         Decision::Store
@@ -86,7 +86,7 @@ impl Inbox {
     /// The PRINCIPAL deleted a message that was there.
     pub fn handle_deleted(&mut self) {
         self.messages = self.messages.saturating_sub(1);
-        self.full &= self.messages > self.messages_max / 10 * 9;
+        self.full &= self.messages_max.saturating_sub(self.messages) < self.messages_max.div_ceil(10);
     }
 
     /// Whether the STATUS is to be CLOSED since nothing fits.

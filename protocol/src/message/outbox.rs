@@ -139,12 +139,16 @@ impl Outbox {
         }
     }
 
-    /// A message could not be queued, since the store failed. It is forgotten.
-    pub fn handle_store_failed(&mut self, id: MessageId) {
-        if self.queued.get(&id).is_some_and(|queued| !queued.stored) {
+    /// The store failed. A message that was to be queued is forgotten, and then this is true; a message that
+    /// came to its end is merely not remembered as such.
+    pub fn handle_store_failed(&mut self, now: Timestamp, id: MessageId) -> bool {
+        let forgotten = self.queued.get(&id).is_some_and(|queued| !queued.stored);
+        if forgotten {
             self.queued.remove(&id);
             self.order.retain(|other| *other != id);
+            self.transmit_due(now);
         }
+        forgotten
     }
 
     /// A transmission ended.
@@ -158,7 +162,8 @@ impl Outbox {
                 Delivery::Failed(FailureReason::Expired) => OutboxState::Expired,
                 Delivery::Failed(reason) if !reason.is_temporary() => OutboxState::Failed(reason),
                 Delivery::Failed(_) | Delivery::Indeterminate => {
-                    let delay = RETRY_MIN.saturating_mul(2_u32.saturating_pow(queued.entry.attempts.min(16)));
+                    let doublings = queued.entry.attempts.saturating_sub(1).min(16);
+                    let delay = RETRY_MIN.saturating_mul(2_u32.saturating_pow(doublings));
                     queued.retry_at = Some(now + delay.min(RETRY_MAX));
                     self.outputs.push_back(OutboxOutput::Waiting { id });
                     return;
@@ -279,8 +284,9 @@ impl Outbox {
     fn first_of_each_recipient(&self) -> impl Iterator<Item = &Queued> {
         let under_way = self.queued.values().filter(|queued| queued.under_way);
         let mut served: BTreeSet<Presentity> = under_way.map(|queued| queued.entry.message.to.node).collect();
-        let stored = self.order.iter().filter_map(|id| self.queued.get(id)).filter(|queued| queued.stored);
-        stored.filter(move |queued| served.insert(queued.entry.message.to.node))
+        let waiting = self.order.iter().filter_map(|id| self.queued.get(id));
+        let first = waiting.filter(move |queued| served.insert(queued.entry.message.to.node));
+        first.filter(|queued| queued.stored)
     }
 }
 

@@ -38,7 +38,7 @@ use crate::{
     presence::{
         information::PresenceInformation,
         publication::{Publication, PublicationOutput, PublishError},
-        reconciliation::Line,
+        reconciliation::{Line, Plan},
         record::PresenceRecord,
         service::{
             Contact, ContactState, Evidence, PRESENTITIES_MAX, PresenceService, PresentityView, ServiceOutput,
@@ -170,7 +170,7 @@ impl Node {
             if !self.linked.is_empty() {
                 let drawn = self.random.random_range(0..self.linked.len());
                 if let Some(peer) = self.linked.iter().nth(drawn).copied() {
-                    self.compare(peer, 0);
+                    self.compare(peer, 0, Plan::default());
                 }
             }
         }
@@ -244,7 +244,7 @@ impl Node {
     pub fn handle_fetch(&mut self, presentity: Presentity) -> FetchToken {
         let fetch = FetchToken(self.token());
         let request = OutgoingRequest::Presence(PresenceRequest::Fetch { presentity });
-        self.send_request(presentity, request, Pending::Fetch { fetch });
+        self.send_request(presentity, request, Pending::Fetch { fetch, presentity });
         fetch
     }
 
@@ -495,8 +495,11 @@ impl Node {
             }
             Some(Persisting::Outbox(id)) if outcomes.is_some() => self.outbox.handle_stored(now, id),
             Some(Persisting::Outbox(id)) => {
-                self.outbox.handle_store_failed(id);
-                self.outputs.push_back(NodeOutput::Sent { id, outcome: SentOutcome::NotStored });
+                if self.outbox.handle_store_failed(now, id) {
+                    self.outputs.push_back(NodeOutput::Sent { id, outcome: SentOutcome::NotStored });
+                } else {
+                    self.trouble("the end of a queued message could not be stored; it may be sent again at the next start");
+                }
             }
             Some(Persisting::Incarnation(incarnation)) if outcomes.is_some() => {
                 self.publication.handle_incarnation_stored(now, incarnation);
@@ -650,9 +653,9 @@ pub enum DraftError {
 
 #[derive(Debug)]
 enum Pending {
-    Compare { peer: Presentity, digest: crate::presence::reconciliation::Digest, round: u32 },
-    Exchange { peer: Presentity, wanted: usize, cut: bool, round: u32 },
-    Fetch { fetch: FetchToken },
+    Compare { peer: Presentity, digest: crate::presence::reconciliation::Digest, round: u32, before: Plan },
+    Exchange { peer: Presentity, plan: Plan, cut: bool, round: u32 },
+    Fetch { fetch: FetchToken, presentity: Presentity },
     Subscribe { presentity: Presentity },
     Notify,
     Goodbye,

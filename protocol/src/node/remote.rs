@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::{Node, NodeOutput, Notice, OutgoingRequest, Pending, Persisting, PersistToken};
-use super::{FetchToken, GossipToken, RequestFailure, RequestToken, Response, ResponseToken};
+use super::{GossipToken, RequestFailure, RequestToken, Response, ResponseToken};
 use crate::{
     durable::{Change, MessageKey, StoredMessage},
     identity::Presentity,
@@ -17,7 +17,7 @@ use crate::{
     },
     presence::{
         information::Basic,
-        reconciliation::{Difference, Digest, RECORDS_BYTES_PER_FRAME, difference, plan},
+        reconciliation::{Difference, Digest, Plan, RECORDS_BYTES_PER_FRAME, difference, plan},
         record::{PresenceRecord, Reaction},
         service::{Offered, Source},
     },
@@ -60,7 +60,7 @@ impl Node {
         self.watches.handle_in_reach(now, presentity);
         self.outbox.handle_in_reach(now, presentity);
         if dialled {
-            self.compare(presentity, 0);
+            self.compare(presentity, 0, Plan::default());
         }
     }
 
@@ -177,21 +177,27 @@ impl Node {
     pub(super) fn response(&mut self, now: Timestamp, token: RequestToken, response: Response) {
         let Some(pending) = self.pending.remove(&token) else { return };
         match (pending, response) {
-            (Pending::Compare { peer, digest, round }, Response::Presence(PresenceResponse::Compared(difference))) => {
-                self.exchange(now, peer, &digest, &difference, round);
+            (
+                Pending::Compare { peer, digest, round, before },
+                Response::Presence(PresenceResponse::Compared(difference)),
+            ) => {
+                self.exchange(now, peer, &digest, &difference, round, &before);
             }
             (
-                Pending::Exchange { peer, wanted, cut, round },
+                Pending::Exchange { peer, plan, cut, round },
                 Response::Presence(PresenceResponse::Exchanged { records }),
             ) => {
-                let got = records.len();
-                let newer = records.iter().filter(|told| self.take_told(now, peer, told)).count();
-                if (cut || got < wanted) && (newer > 0 || cut) && round < ROUNDS_MAX {
-                    self.compare(peer, round + 1);
+                let cut = cut || records.len() < plan.wanted.len();
+                for told in &records {
+                    self.take_told(now, peer, told);
+                }
+                if cut && round < ROUNDS_MAX {
+                    self.compare(peer, round + 1, plan);
                 }
             }
-            (Pending::Fetch { fetch }, Response::Presence(PresenceResponse::Fetched { record })) => {
-                self.fetched(now, fetch, record);
+            (Pending::Fetch { fetch, presentity }, Response::Presence(PresenceResponse::Fetched { record })) => {
+                let direct = record.is_some_and(|told| self.fetched(now, presentity, &told));
+                self.outputs.push_back(NodeOutput::Fetched { token: fetch, direct });
             }
             (
                 Pending::Subscribe { presentity },
@@ -228,7 +234,7 @@ impl Node {
         match pending {
             // The next comparison makes good what this one missed.
             Pending::Compare { .. } | Pending::Exchange { .. } => (),
-            Pending::Fetch { fetch } => {
+            Pending::Fetch { fetch, .. } => {
                 self.outputs.push_back(NodeOutput::Fetched { token: fetch, direct: false });
             }
             Pending::Subscribe { presentity } => self.watches.handle_failure(now, presentity),
@@ -244,26 +250,37 @@ impl Node {
         }
     }
 
-    pub(super) fn compare(&mut self, peer: Presentity, round: u32) {
+    /// Compares tables with `peer`. `before` is the plan of the round before, after which no round follows
+    /// if it comes out the same.
+    pub(super) fn compare(&mut self, peer: Presentity, round: u32, before: Plan) {
         let busy = self.pending.values().any(|pending| {
             matches!(pending, Pending::Compare { peer: other, .. } | Pending::Exchange { peer: other, .. } if *other == peer)
         });
         if !busy {
             let digest = Digest::of(&self.table());
             let request = OutgoingRequest::Presence(PresenceRequest::Compare(digest.clone()));
-            self.send_request(peer, request, Pending::Compare { peer, digest, round });
+            self.send_request(peer, request, Pending::Compare { peer, digest, round, before });
         }
     }
 
-    fn exchange(&mut self, now: Timestamp, peer: Presentity, digest: &Digest, difference: &Difference, round: u32) {
+    fn exchange(
+        &mut self,
+        now: Timestamp,
+        peer: Presentity,
+        digest: &Digest,
+        difference: &Difference,
+        round: u32,
+        before: &Plan,
+    ) {
         let plan = plan(&self.table(), digest, difference);
-        if plan.wanted.is_empty() && plan.offered.is_empty() {
+        // The same plan again: the last round moved nothing, since a table is full, say.
+        if plan.is_empty() || plan == *before {
             return;
         }
         let (records, cut) = self.records(now, &plan.offered);
-        let pending = Pending::Exchange { peer, wanted: plan.wanted.len(), cut, round };
-        let request = OutgoingRequest::Presence(PresenceRequest::Exchange { wanted: plan.wanted, records });
-        self.send_request(peer, request, pending);
+        let request = OutgoingRequest::Presence(PresenceRequest::Exchange { wanted: plan.wanted.clone(), records });
+        let cut = cut || difference.may_be_cut();
+        self.send_request(peer, request, Pending::Exchange { peer, plan, cut, round });
     }
 
     /// The records of `presentities` as they are told to a peer, as many as a frame may hold, and whether
@@ -298,15 +315,17 @@ impl Node {
         }
     }
 
-    fn fetched(&mut self, now: Timestamp, token: FetchToken, record: Option<ToldRecord>) {
-        let direct = record.is_some();
-        if let Some(told) = record
-            && let Ok(record) = PresenceRecord::verify(&told.record, &self.realm)
-        {
-            let presentity = record.presentity();
-            self.take_told(now, presentity, &told);
+    /// Takes over the answer to a FETCH; whether it is the record that was asked for.
+    fn fetched(&mut self, now: Timestamp, presentity: Presentity, told: &ToldRecord) -> bool {
+        match PresenceRecord::verify(&told.record, &self.realm) {
+            Ok(record) if record.presentity() == presentity => {
+                self.take_told(now, presentity, told);
+                return true;
+            }
+            Ok(_) => self.count_refused("not-the-asked-for"),
+            Err(error) => self.count_refused(error.reason()),
         }
-        self.outputs.push_back(NodeOutput::Fetched { token, direct });
+        false
     }
 }
 

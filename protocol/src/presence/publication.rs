@@ -113,14 +113,16 @@ impl Publication {
         self.departed
     }
 
-    /// The PRINCIPAL sets a new document, which is published at once.
+    /// The PRINCIPAL sets a new document, which is published at once; after the goodbye it is only stored.
     ///
     /// # Errors
     /// Why it cannot be; the old one stands.
     pub fn handle_set(&mut self, now: Timestamp, information: PresenceInformation) -> Result<(), PublishError> {
         information.check()?;
         let before = std::mem::replace(&mut self.information, information);
-        if let Err(error) = self.publish(now) {
+        if !self.departed
+            && let Err(error) = self.publish(now)
+        {
             self.information = before;
             return Err(error);
         }
@@ -158,8 +160,13 @@ impl Publication {
         if self.jump.as_ref().is_some_and(|jump| jump.incarnation >= incarnation) {
             return;
         }
-        let delay = OVERTAKEN_DELAY.saturating_mul(2_u32.saturating_pow(self.overtaken_times.min(16)));
-        let at = if self.overtaken_times == 0 { now } else { now + delay.min(OVERTAKEN_DELAY_MAX) };
+        let at = match self.overtaken_times.checked_sub(1) {
+            None => now,
+            Some(doublings) => {
+                let delay = OVERTAKEN_DELAY.saturating_mul(2_u32.saturating_pow(doublings.min(16)));
+                now + delay.min(OVERTAKEN_DELAY_MAX)
+            }
+        };
         self.overtaken_times += 1;
         self.jump = Some(Jump { incarnation, at, stored: false });
         self.outputs.push_back(PublicationOutput::PersistIncarnation(incarnation));
@@ -191,6 +198,9 @@ impl Publication {
 
     /// Acts on what is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        if self.departed {
+            return;
+        }
         if let Some(jump) = &self.jump
             && jump.stored
             && jump.at <= now
@@ -199,7 +209,7 @@ impl Publication {
             self.jump = None;
             self.publish_at = Some(now);
         }
-        if self.lapses_at().is_some_and(|at| at <= now) && !self.departed {
+        if self.lapses_at().is_some_and(|at| at <= now) {
             self.lapse();
             self.publish_at = Some(now);
             self.outputs.push_back(PublicationOutput::PersistInformation(self.information.clone()));
@@ -207,12 +217,8 @@ impl Publication {
         if self.publish_at.is_some_and(|at| at <= now)
             && let Err(error) = self.publish(now)
         {
-            // More addresses than before made the record too large: the document matters more.
-            self.addresses.pop();
-            self.publish_at = (!self.addresses.is_empty()).then_some(now);
-            if self.addresses.is_empty() {
-                self.outputs.push_back(PublicationOutput::TooLarge(error));
-            }
+            self.publish_at = None;
+            self.outputs.push_back(PublicationOutput::TooLarge(error));
         }
     }
 
@@ -232,7 +238,7 @@ impl Publication {
 
     fn publish(&mut self, now: Timestamp) -> Result<(), PublishError> {
         let version = Version { incarnation: self.version.incarnation, sequence: self.version.sequence + 1 };
-        let body = RecordBody {
+        let mut body = RecordBody {
             format: FORMAT,
             realm: self.realm.clone(),
             presentity: self.presentity,
@@ -244,7 +250,14 @@ impl Publication {
             sealed_views: Vec::new(),
             extensions: std::collections::BTreeMap::new(),
         };
-        let record = PresenceRecord::sign(body, &self.key)?;
+        let record = loop {
+            match PresenceRecord::sign(body.clone(), &self.key) {
+                Ok(record) => break record,
+                // The document matters more than the last of the addresses.
+                Err(_) if body.addresses.pop().is_some() => (),
+                Err(error) => return Err(error.into()),
+            }
+        };
         self.version = version;
         self.record = Some(record.clone());
         self.publish_at = Some(now + REFRESH_INTERVAL);

@@ -55,6 +55,14 @@ pub struct Difference {
     pub versions: Vec<(Presentity, Version)>,
 }
 
+impl Difference {
+    /// Whether there may be more: a range that no longer fits into a frame is left out whole, and is about
+    /// as large as those before it.
+    pub fn may_be_cut(&self) -> bool {
+        self.versions.len() >= VERSIONS_PER_FRAME / 2
+    }
+}
+
 /// The responder's answer to a digest. An ill-formed digest differs nowhere.
 pub fn difference(table: &[Line], digest: &Digest) -> Difference {
     if !digest.is_well_formed() {
@@ -85,8 +93,16 @@ pub struct Plan {
     pub offered: Vec<Presentity>,
 }
 
+impl Plan {
+    /// Whether there is nothing to exchange.
+    pub fn is_empty(&self) -> bool {
+        self.wanted.is_empty() && self.offered.is_empty()
+    }
+}
+
 /// The initiator's plan. Of equal versions nothing is exchanged but in the one case that the records differ
-/// all the same, which only a key that signs twice can bring about; then both sides send theirs.
+/// all the same, which only a key that signs twice can bring about; then both sides send theirs, for one
+/// range at a time, so that all of it fits into a frame.
 pub fn plan(table: &[Line], digest: &Digest, difference: &Difference) -> Plan {
     let differing: BTreeSet<u16> = difference.ranges.iter().copied().collect();
     let theirs: BTreeMap<Presentity, Version> = difference.versions.iter().copied().collect();
@@ -100,7 +116,8 @@ pub fn plan(table: &[Line], digest: &Digest, difference: &Difference) -> Plan {
         offered: ours.iter().filter(|(key, version)| theirs.get(key) < Some(version)).map(|(key, _)| *key).collect(),
     };
     if plan.wanted.is_empty() && plan.offered.is_empty() {
-        plan.wanted = theirs.keys().filter(|key| ours.contains_key(key)).copied().collect();
+        let first = |key: &&Presentity| difference.ranges.first() == Some(&range(key, digest.bits));
+        plan.wanted = theirs.keys().filter(|key| ours.contains_key(key)).filter(first).copied().collect();
         plan.offered = plan.wanted.clone();
     }
     plan.wanted.truncate(WANTED_PER_FRAME);

@@ -71,12 +71,13 @@ impl PresenceService {
         } else if !self.make_room() {
             return Offered::TableFull;
         }
-        let elapsed = match source {
-            Source::Direct | Source::Gossip => Duration::ZERO,
-            Source::Told { elapsed, .. } => elapsed,
-            Source::Restored { heard_at } => self.clock.unix(now).since(heard_at),
+        let unix = self.clock.unix(now);
+        let heard_at = match source {
+            Source::Direct | Source::Gossip => unix,
+            Source::Told { elapsed, .. } => unix - elapsed,
+            Source::Restored { heard_at } => heard_at.min(unix),
         };
-        self.replace(now, record, source, elapsed);
+        self.replace(record, source, heard_at);
         Offered::Newer
     }
 
@@ -150,7 +151,7 @@ impl PresenceService {
             version: entry.record.version(),
             information: entry.record.body().public.clone(),
             contact: entry.contact,
-            heard_at: self.clock.unix(entry.heard_at),
+            heard_at: entry.heard_at,
         })
     }
 
@@ -162,7 +163,8 @@ impl PresenceService {
     /// A record as it is told to another node, with its age and this node's judgement.
     pub fn told(&self, now: Timestamp, presentity: &Presentity) -> Option<(&PresenceRecord, Duration, bool)> {
         let entry = self.entries.get(presentity)?;
-        Some((&entry.record, now.since(entry.heard_at), entry.contact.state == ContactState::Lost))
+        let elapsed = self.clock.unix(now).since(entry.heard_at);
+        Some((&entry.record, elapsed, entry.contact.state == ContactState::Lost))
     }
 
     /// The fingerprint of every record, for comparing two tables.
@@ -188,7 +190,7 @@ impl PresenceService {
         true
     }
 
-    fn replace(&mut self, now: Timestamp, record: PresenceRecord, source: Source, elapsed: Duration) {
+    fn replace(&mut self, record: PresenceRecord, source: Source, heard_at: UnixTime) {
         let presentity = record.presentity();
         let (state, evidence) = judge(&record, source);
         let previous = self.entries.remove(&presentity);
@@ -200,10 +202,9 @@ impl PresenceService {
             ContactState::Lost if linked => (ContactState::Present, Evidence::Connected),
             _ => (state, evidence),
         };
-        let heard_at = now - elapsed;
         let since = match &previous {
             Some(previous) if previous.contact.state == state => previous.contact.since,
-            _ => self.clock.unix(heard_at),
+            _ => heard_at,
         };
         let transition = transition(previous.as_ref(), &record, state, source);
         if !matches!(source, Source::Restored { .. }) {
@@ -211,10 +212,10 @@ impl PresenceService {
                 presentity,
                 version: record.version(),
                 bytes: record.bytes().to_vec(),
-                heard_at: self.clock.unix(heard_at),
+                heard_at,
             }));
         }
-        let lease_ends = heard_at + record.lease().max(LEASE_MIN);
+        let lease_ends = self.clock.timestamp(heard_at + record.lease().max(LEASE_MIN));
         let entry = Entry {
             fingerprint: fingerprint(&record),
             record,
@@ -380,7 +381,8 @@ pub enum Evidence {
 struct Entry {
     record: PresenceRecord,
     fingerprint: u64,
-    heard_at: Timestamp,
+    /// By the wall clock, since it may have been heard long before this run began.
+    heard_at: UnixTime,
     lease_ends: Timestamp,
     linked: bool,
     contact: Contact,

@@ -139,9 +139,18 @@ impl Watches {
 
     /// The presentity's node answered: granted for `duration`, or refused.
     pub fn handle_answer(&mut self, now: Timestamp, presentity: Presentity, granted: Option<Duration>) {
-        let Some(watch) = self.watches.get_mut(&presentity) else { return };
-        match granted.map(|duration| duration.clamp(DURATION_MIN, DURATION_MAX)) {
+        let Some(watch) = self.watches.get_mut(&presentity) else {
+            // The answer to a watch that has ended since: the lease is given back.
+            if granted.is_some_and(|duration| !duration.is_zero()) {
+                self.outputs.push_back(WatchOutput { presentity, duration: Duration::ZERO });
+            }
+            return;
+        };
+        match granted {
+            // The answer to the end of an earlier watch says nothing of this one.
+            Some(Duration::ZERO) => (),
             Some(duration) => {
+                let duration = duration.clamp(DURATION_MIN, DURATION_MAX);
                 watch.state = SubscriptionState::Active;
                 watch.ends = Some(now + duration);
                 watch.ask_at = Some(now + duration / 2);

@@ -20,13 +20,13 @@ pub fn encode<T: Serialize>(value: &T) -> Vec<u8> {
 /// The value that `bytes` are the encoding of.
 ///
 /// # Errors
-/// [`WireError`]; nothing was allocated beyond the size of `bytes` and a constant factor.
+/// [`WireError`]; whatever lengths `bytes` claims, no more than [`CLAIMED_BYTES_MAX`] was allocated at once.
 pub fn decode<T: Serialize + DeserializeOwned>(bytes: &[u8], limit: usize) -> Result<T, WireError> {
     if bytes.len() > limit {
         return Err(WireError::TooLarge { found: bytes.len(), limit });
     }
-    let (value, used) = bincode::serde::decode_from_slice(bytes, bincode::config::standard())
-        .map_err(|_| WireError::Malformed)?;
+    let config = bincode::config::standard().with_limit::<CLAIMED_BYTES_MAX>();
+    let (value, used) = bincode::serde::decode_from_slice(bytes, config).map_err(|_| WireError::Malformed)?;
     if used != bytes.len() {
         return Err(WireError::TrailingBytes { count: bytes.len() - used });
     }
@@ -60,3 +60,12 @@ pub enum WireError {
     #[error("not the one encoding of its value")]
     NotCanonical,
 }
+
+/// What one frame may claim to hold. Without it bincode allocates whatever length a string or byte string
+/// is said to have, and a frame of ten bytes ends the process. It counts each integer as its full width, up
+/// to eight times what is read, and no frame is larger than 128 KiB.
+const CLAIMED_BYTES_MAX: usize = 8 * 128 * 1024;
+
+#[cfg(test)]
+#[path = "codec_tests.rs"]
+mod tests;

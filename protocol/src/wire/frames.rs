@@ -128,3 +128,7 @@ pub const PRESENCE_RESPONSE_BYTES_MAX: usize = 128 * 1024;
 pub const MESSAGE_REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX + 16 * 1024;
 /// Bytes of a message response.
 pub const MESSAGE_RESPONSE_BYTES_MAX: usize = 16;
+
+#[cfg(test)]
+#[path = "frames_tests.rs"]
+mod tests;

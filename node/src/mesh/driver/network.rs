@@ -1,5 +1,7 @@
 //! What the swarm reports, for the node and the overlay.
 
+use std::collections::BTreeMap;
+
 use hereabouts_protocol::{
     identity::Presentity,
     node::{GossipToken, NodeInput, OutgoingRequest, RequestFailure, RequestToken, Response, ResponseToken},
@@ -7,11 +9,14 @@ use hereabouts_protocol::{
 };
 use libp2p::{
     PeerId, gossipsub, identify, ping,
-    request_response::{self, OutboundFailure},
+    request_response::{self, OutboundFailure, OutboundRequestId, ResponseChannel},
     swarm::SwarmEvent,
 };
 
 use super::{Asked, Clock, Discovery, Driver, Event, Reported, Storage, addresses};
+
+/// The requests under way on one protocol.
+type Requests<T> = fn(&mut T) -> &mut BTreeMap<OutboundRequestId, RequestToken>;
 
 impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     pub(super) fn network(&mut self, event: SwarmEvent<Reported<D>>) {
@@ -67,11 +72,12 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         match reported {
             Reported::Gossip(event) => self.gossip(event),
             Reported::Presence(event) => {
-                let asked = |_, channel| Asked::Presence(channel);
-                self.exchange(event, |driver| &mut driver.presence_requests, asked, OutgoingRequest::Presence, Response::Presence);
+                let requests: Requests<Self> = |driver| &mut driver.presence_requests;
+                self.exchange(event, requests, Asked::Presence, OutgoingRequest::Presence, Response::Presence);
             }
             Reported::Message(event) => {
-                self.exchange(event, |driver| &mut driver.message_requests, Asked::Message, OutgoingRequest::Message, Response::Message);
+                let requests: Requests<Self> = |driver| &mut driver.message_requests;
+                self.exchange(event, requests, Asked::Message, OutgoingRequest::Message, Response::Message);
             }
             Reported::Identify(identify::Event::Received { connection_id, peer_id, info }) => {
                 let ours = info.protocol_version == identify_version(self.node.realm());
@@ -118,18 +124,18 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     fn exchange<Request, Answer>(
         &mut self,
         event: request_response::Event<Request, Answer>,
-        requests: fn(&mut Self) -> &mut std::collections::BTreeMap<request_response::OutboundRequestId, RequestToken>,
-        asked: fn(request_response::InboundRequestId, request_response::ResponseChannel<Answer>) -> Asked,
+        requests: Requests<Self>,
+        asked: fn(ResponseChannel<Answer>) -> Asked,
         request_of: fn(Request) -> OutgoingRequest,
         response_of: fn(Answer) -> Response,
     ) {
         let now = self.clock.now();
         match event {
             request_response::Event::Message { peer, message, .. } => match message {
-                request_response::Message::Request { request_id, request, channel } => {
+                request_response::Message::Request { request, channel, .. } => {
                     let Some(from) = Presentity::from_peer_id(&peer) else { return };
                     let token = ResponseToken(self.token());
-                    self.asked.insert(token, asked(request_id, channel));
+                    self.asked.insert(token, asked(channel));
                     self.node.handle(now, NodeInput::Request { token, from, request: request_of(request) });
                 }
                 request_response::Message::Response { request_id, response } => {

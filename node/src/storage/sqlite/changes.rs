@@ -8,8 +8,8 @@ use std::iter::once;
 
 use hereabouts_protocol::{
     durable::{
-        ADDRESSES_PER_PEER_MAX, Change, KnownPeer, MessageKey, OutboxEntry, OutboxState, Outcome, StoredContact,
-        StoredMessage, StoredRecord,
+        ADDRESSES_PER_PEER_MAX, Change, KnownPeer, MessageKey, OutboxEntry, OutboxState, Outcome,
+        StoredContact, StoredMessage, StoredRecord,
     },
     presence::information::PresenceInformation,
     time::UnixTime,
@@ -153,7 +153,11 @@ fn store_message(connection: &Connection, stored: &StoredMessage) -> rusqlite::R
         ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"
     );
     let cursor = connection.last_insert_rowid();
-    execute(connection, sql, params_from_iter(once(ToSqlOutput::from(cursor)).chain(content_values(message))))?;
+    execute(
+        connection,
+        sql,
+        params_from_iter(once(ToSqlOutput::from(cursor)).chain(content_values(message))),
+    )?;
     Ok(Outcome::Stored { cursor: cursor.unsigned_abs() })
 }
 

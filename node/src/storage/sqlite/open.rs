@@ -32,14 +32,18 @@ use crate::storage::StorageError;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum OpenError {
     /// The file holds something else than an SQLite database.
-    #[error("{} is not a database and was left as it is; move it away to start with an empty store", path.display())]
+    #[error(
+        "{} is not a database and was left as it is; move it away to start with an empty store",
+        path.display()
+    )]
     NotADatabase {
         /// The file.
         path: PathBuf,
     },
     /// The file is an SQLite database of another program.
     #[error(
-        "{} is the database of another program and was left as it is; move it away to start with an empty store",
+        "{} is the database of another program and was left as it is; move it away to start with an empty \
+         store",
         path.display()
     )]
     Foreign {
@@ -154,11 +158,11 @@ fn check_owner(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let explain = |error| OpenError::explain(path, &error);
     let application_id: u32 =
         connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(explain)?;
-    let tables: u32 = connection
-        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
-        .map_err(explain)?;
-    // A file without tables is a new one, or one whose creation was cut short.
-    if application_id != schema::APPLICATION_ID && tables > 0 {
+    let tables: u32 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(explain)?;
+    // A file without tables and without an owner is a new one, or one whose creation was cut short.
+    let is_ours = application_id == schema::APPLICATION_ID || (application_id == 0 && tables == 0);
+    if !is_ours {
         return Err(OpenError::Foreign { path: path.to_owned() });
     }
     let found = schema::version(connection).map_err(explain)?;
@@ -178,9 +182,8 @@ fn configure_writer(connection: &Connection, path: &Path, limits: &Limits) -> Re
     if let Some(pages_max) = limits.pages_max {
         set("max_page_count", pages_max)?;
     }
-    let mode: String = connection
-        .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))
-        .map_err(explain)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)).map_err(explain)?;
     if mode != "wal" {
         return Err(OpenError::FileSystem { path: path.to_owned() });
     }

@@ -3,13 +3,12 @@
 //! Requests are answered on a thread and a connection of their own. In write-ahead mode that connection
 //! sees the last finished transaction, so no reader ever waits for the disk on a writer's behalf.
 
-use std::{
-    path::Path,
-    sync::mpsc::Receiver,
-};
+use std::{path::Path, sync::mpsc::Receiver};
 
 use futures::channel::oneshot;
-use hereabouts_protocol::durable::{KnownPeer, MessageKey, OutboxEntry, Restored, StoredContact, StoredRecord};
+use hereabouts_protocol::durable::{
+    KnownPeer, MessageKey, OutboxEntry, Restored, StoredContact, StoredRecord,
+};
 use hereabouts_protocol::presence::record::Version;
 use rusqlite::{Connection, Params, Row, params};
 
@@ -64,9 +63,11 @@ pub(super) fn restore(connection: &mut Connection) -> rusqlite::Result<Restored>
 }
 
 fn inbox(connection: &Connection, cursor: u64, limit: usize) -> rusqlite::Result<Vec<InboxEntry>> {
-    let sql = concat!("SELECT ", inbox_columns!(), " FROM messages WHERE cursor > ?1 ORDER BY cursor LIMIT ?2");
+    let sql =
+        concat!("SELECT ", inbox_columns!(), " FROM messages WHERE cursor > ?1 ORDER BY cursor LIMIT ?2");
     // What does not fit lies beyond every cursor, and beyond every number of messages.
-    let (after, limit) = (i64::try_from(cursor).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
+    let (after, limit) =
+        (i64::try_from(cursor).unwrap_or(i64::MAX), i64::try_from(limit).unwrap_or(i64::MAX));
     all(connection, sql, [after, limit], inbox_entry)
 }
 
@@ -82,7 +83,9 @@ fn inbox_by_id(connection: &Connection, prefix: &str) -> rusqlite::Result<Vec<In
 
 fn was_received(connection: &Connection, key: &MessageKey) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM received WHERE message_id = ?1 AND sender = ?2)";
-    connection.prepare_cached(sql)?.query_row(params![key.id.as_bytes(), key.from.as_bytes()], |row| row.get(0))
+    connection
+        .prepare_cached(sql)?
+        .query_row(params![key.id.as_bytes(), key.from.as_bytes()], |row| row.get(0))
 }
 
 /// The id whose digits are `prefix` and then only `digit`; none if there is no such id.

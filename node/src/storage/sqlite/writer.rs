@@ -12,11 +12,7 @@
 //! fsyncs that no commit of the batch waits for. The thread ends when the store is dropped and every queued
 //! commit, lazy ones too, is written.
 
-use std::{
-    path::PathBuf,
-    sync::mpsc::Receiver,
-    time::Instant,
-};
+use std::{path::PathBuf, sync::mpsc::Receiver, time::Instant};
 
 use hereabouts_protocol::{
     durable::{Change, Durability, Outcome},

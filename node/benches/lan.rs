@@ -1,0 +1,289 @@
+//! How fast and how quiet a LAN of nodes is: one table, from real `here` processes on virtual hosts.
+//!
+//! `cargo bench --bench lan` measures 3, 10 and 30 hosts; `-- --hosts 5,50` others (more than about 30 need
+//! root, to raise the kernel's neighbour limits while it runs); `-- --quiet 60` is the length of the quiet
+//! period in seconds; `-- --test` runs everything once and tiny, as `cargo test --benches` does.
+//!
+//! *What is measured.* Times come from the `at` stamps of `here up --json`: all hosts share one clock, and
+//! no polling is involved. Stamps have milliseconds, so each time is rounded up by as much. A time "by all"
+//! is that of the last host. Requests go over the node's own socket, as the command line sends them, but
+//! without the start of a process. Bytes are those of the host's network interface, Ethernet headers
+//! included. The link has no delay, and all hosts share this machine's processors: read the times of many
+//! hosts with that in mind.
+//!
+//! *Budgets* are those of the design, printed beside what was seen; exceeding one is not an error here.
+//!
+//! *Limits.* One measurement that does not come to its end within [`lab::PATIENCE`] ends the run with an
+//! error.
+
+#![expect(clippy::print_stdout, reason = "the table is what this program is for")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "JSON documents are read by key, and what is missing reads as null"
+)]
+
+#[path = "../tests/lab/mod.rs"]
+mod lab;
+
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use lab::{Addresses, Host, Lab, Node, PATIENCE};
+
+fn main() {
+    let plan = Plan::of_arguments(std::env::args().skip(1));
+    let most = plan.hosts.iter().copied().max().unwrap_or_default();
+    let _raised = NeighbourLimits::raised_for(most);
+    println!("{}", Row::TITLES);
+    for &hosts in &plan.hosts {
+        let Some(lab) = Lab::build() else { return };
+        measure(&lab, hosts, &plan);
+    }
+}
+
+/// What to measure.
+struct Plan {
+    hosts: Vec<usize>,
+    quiet: Duration,
+    changes: usize,
+    leaves: usize,
+}
+
+impl Plan {
+    fn of_arguments(arguments: impl Iterator<Item = String>) -> Self {
+        let mut plan =
+            Self { hosts: vec![3, 10, 30], quiet: Duration::from_secs(60), changes: 100, leaves: 20 };
+        let mut arguments = arguments;
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--test" => {
+                    plan = Self { hosts: vec![2], quiet: Duration::from_secs(1), changes: 2, leaves: 1 };
+                }
+                "--hosts" => {
+                    let list = arguments.next().unwrap_or_default();
+                    plan.hosts =
+                        list.split(',').map(|number| number.parse().unwrap_or_else(|_| usage())).collect();
+                }
+                "--quiet" => {
+                    let seconds = arguments.next().and_then(|seconds| seconds.parse().ok());
+                    plan.quiet = Duration::from_secs(seconds.unwrap_or_else(|| usage()));
+                }
+                // Cargo adds it to every benchmark.
+                "--bench" => {}
+                _ => usage(),
+            }
+        }
+        plan
+    }
+}
+
+fn usage() -> ! {
+    println!("usage: cargo bench --bench lan -- [--hosts 3,10,30] [--quiet SECONDS] [--test]");
+    std::process::exit(2)
+}
+
+/// All measurements with one number of hosts, each printed as it is there.
+fn measure(lab: &Lab, count: usize, plan: &Plan) {
+    let segment = lab.segment();
+    let hosts: Vec<Host> = (0..count).map(|_| lab.host(&[&segment], Addresses::V4)).collect();
+    let mut nodes: Vec<Node> = hosts
+        .iter()
+        .enumerate()
+        .map(|(index, host)| Node::new(host, &format!("Host {index}"), &[]))
+        .collect();
+
+    let sight = mutual_sight(&mut nodes);
+    Row { hosts: count, what: "start to mutual sight", unit: "ms", budget: "500 / 2000" }.print(sight);
+    let changes = (0..plan.changes).map(|number| change_seen_by_all(&nodes, number)).collect();
+    Row { hosts: count, what: "change seen by all", unit: "ms", budget: "- / 20" }.print(changes);
+    let idle = idle_bytes_per_second(&hosts, plan.quiet);
+    Row { hosts: count, what: "idle, sent by each host", unit: "B/s", budget: "400 / 400" }.print(idle);
+    let memory = nodes.iter().map(|node| resident_megabytes(node.pid())).collect();
+    Row { hosts: count, what: "resident memory of each node", unit: "MB", budget: "20 / 20" }.print(memory);
+    let leaves = (0..plan.leaves).map(|number| leave_seen_by_all(&mut nodes, number)).collect();
+    Row { hosts: count, what: "clean leave seen by all", unit: "ms", budget: "- / 1000" }.print(leaves);
+}
+
+/// Starts all nodes at once. For each, milliseconds from then until it has seen all others appear.
+fn mutual_sight(nodes: &mut [Node]) -> Vec<f64> {
+    nodes.iter_mut().for_each(Node::launch_behind_gate);
+    let start = SystemTime::now();
+    nodes.iter_mut().for_each(Node::open_gate);
+    nodes.iter_mut().for_each(Node::ready);
+    let nodes = &*nodes;
+    let seen_all = nodes.iter().map(|node| {
+        let others = nodes.iter().filter(|other| other.id() != node.id());
+        let times = others.map(|other| {
+            let appeared = node.wait_event(0, "everybody appears", |event| {
+                is_about(event, other, &["appeared", "returned"])
+                    && event["presentity"]["contact"]["state"] == "present"
+            });
+            milliseconds_since(start, &appeared)
+        });
+        times.fold(0.0, f64::max)
+    });
+    seen_all.collect()
+}
+
+/// Changes the presence of one node. Milliseconds until the last of the others has seen it.
+fn change_seen_by_all(nodes: &[Node], number: usize) -> f64 {
+    let changing = number % nodes.len();
+    let subject = nodes.get(changing).expect("the number is below the count");
+    let note = format!("change {number}");
+    let marks: Vec<usize> = nodes.iter().map(|node| node.lines().count()).collect();
+    let body = json!({"basic": "open", "note": {"text": note}}).to_string();
+    let start = SystemTime::now();
+    put_presence(subject.home(), &body);
+    let others = nodes.iter().zip(marks).filter(|(node, _)| node.id() != subject.id());
+    let times = others.map(|(node, mark)| {
+        let changed = node.wait_event(mark, "the change", |event| {
+            is_about(event, subject, &["changed"]) && event["presentity"]["note"]["text"] == note.as_str()
+        });
+        milliseconds_since(start, &changed)
+    });
+    times.fold(0.0, f64::max)
+}
+
+/// Ends one node with SIGTERM, and starts it again for the next time. Milliseconds until the last of the
+/// others has seen it leave.
+fn leave_seen_by_all(nodes: &mut [Node], number: usize) -> f64 {
+    let leaving = number % nodes.len();
+    let marks: Vec<usize> = nodes.iter().map(|node| node.lines().count()).collect();
+    let start = SystemTime::now();
+    let subject = nodes.get(leaving).expect("the number is below the count");
+    subject.signal(Signal::SIGTERM);
+    let others = || nodes.iter().zip(&marks).filter(|(node, _)| node.id() != subject.id());
+    let times = others().map(|(node, &mark)| {
+        let left = node.wait_event(mark, "the leave", |event| is_about(event, subject, &["left"]));
+        milliseconds_since(start, &left)
+    });
+    let last = times.fold(0.0, f64::max);
+
+    let subject = nodes.get_mut(leaving).expect("the number is below the count");
+    subject.wait_end();
+    subject.restart();
+    let subject = nodes.get(leaving).expect("the number is below the count");
+    for (node, mark) in nodes.iter().zip(marks).filter(|(node, _)| node.id() != subject.id()) {
+        node.wait_event(mark, "the return", |event| is_about(event, subject, &["returned"]));
+        subject.wait_event(0, "the others", |event| is_about(event, node, &["appeared", "returned"]));
+    }
+    last
+}
+
+/// Bytes a second that each host sends while nobody does anything.
+fn idle_bytes_per_second(hosts: &[Host], quiet: Duration) -> Vec<f64> {
+    let before: Vec<u64> = hosts.iter().map(Host::bytes_sent).collect();
+    std::thread::sleep(quiet);
+    let sent = hosts.iter().zip(before).map(|(host, before)| host.bytes_sent() - before);
+    // Both are far below 2^52.
+    sent.map(|bytes| bytes as f64 / quiet.as_secs_f64()).collect()
+}
+
+/// Resident memory of a process, in units of 10^6 bytes.
+fn resident_megabytes(pid: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("the node runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kibibytes: f64 = line
+        .and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .expect("a process with memory has VmRSS, in kB");
+    kibibytes * 1024.0 / 1e6
+}
+
+fn is_about(event: &Value, subject: &Node, kinds: &[&str]) -> bool {
+    event["event"].as_str().is_some_and(|kind| kinds.contains(&kind))
+        && event["presentity"]["id"] == subject.id()
+}
+
+fn milliseconds_since(start: SystemTime, event: &Value) -> f64 {
+    let at: jiff::Timestamp =
+        event["at"].as_str().and_then(|at| at.parse().ok()).expect("an event has its time");
+    let since = SystemTime::from(at) + STAMP_RESOLUTION;
+    // The clock may have been set back in between; that shows as zero.
+    since.duration_since(start).unwrap_or_default().as_secs_f64() * 1e3
+}
+
+/// `PUT /v1/presence` on a node's socket.
+fn put_presence(home: &Path, body: &str) {
+    let mut stream = UnixStream::connect(home.join("here.sock")).expect("the node runs");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout that is not zero");
+    let length = body.len();
+    let request = format!(
+        "PUT /v1/presence HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\nconnection: close\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).expect("the node reads the request");
+    let mut response = String::new();
+    stream.read_to_string(&mut response).expect("the node answers and closes");
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+}
+
+/// A line of the table.
+struct Row {
+    hosts: usize,
+    what: &'static str,
+    unit: &'static str,
+    budget: &'static str,
+}
+
+impl Row {
+    const TITLES: &'static str = "\
+hosts | what                         | unit |      p50 |      p99 |      max | samples | budget p50 / p99
+-----:|------------------------------|------|---------:|---------:|---------:|--------:|-----------------";
+
+    fn print(&self, mut samples: Vec<f64>) {
+        samples.sort_by(f64::total_cmp);
+        let quantile = |percent: usize| {
+            // Nearest rank: the smallest sample that at least so many percent do not exceed.
+            let rank = (samples.len() * percent).div_ceil(100).max(1);
+            samples.get(rank - 1).copied().unwrap_or(f64::NAN)
+        };
+        let (hosts, what, unit, budget, count) =
+            (self.hosts, self.what, self.unit, self.budget, samples.len());
+        let [p50, p99, max] = [50, 99, 100].map(quantile);
+        println!(
+            "{hosts:5} | {what:28} | {unit:4} | {p50:8.1} | {p99:8.1} | {max:8.1} | {count:7} | {budget}"
+        );
+    }
+}
+
+/// The kernel's neighbour limits, raised for as long as this lives.
+struct NeighbourLimits(Vec<(String, String)>);
+
+impl NeighbourLimits {
+    /// Makes room for all pairs of `hosts`, if that is needed and this process may; the laboratory says
+    /// what is wrong if not.
+    fn raised_for(hosts: usize) -> Self {
+        let needed = hosts * hosts * 2;
+        let mut old = Vec::new();
+        for (family, limit) in
+            ["ipv4", "ipv6"].into_iter().flat_map(|family| [(family, 1), (family, 2), (family, 3)])
+        {
+            let path = format!("/proc/sys/net/{family}/neigh/default/gc_thresh{limit}");
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            let enough = text.trim().parse::<usize>().is_ok_and(|limit| limit >= needed);
+            if !enough && std::fs::write(&path, needed.to_string()).is_ok() {
+                old.push((path, text));
+            }
+        }
+        Self(old)
+    }
+}
+
+impl Drop for NeighbourLimits {
+    fn drop(&mut self) {
+        for (path, text) in &self.0 {
+            // It could be written a moment ago.
+            let _ = std::fs::write(path, text);
+        }
+    }
+}
+
+/// How far the time of an event may be after its stamp, which leaves out what is below a millisecond.
+const STAMP_RESOLUTION: Duration = Duration::from_millis(1);

@@ -1,0 +1,405 @@
+//! The command line of `here`: what may be written, and the help that explains it.
+//!
+//! One type per subcommand, filled by clap. Values are parsed here once, so that a mistake is answered
+//! with exit code 2 and a hint before anything is asked of the node. Help is written for somebody who has
+//! never heard of the project: what it does, units, defaults, and lines to copy. The examples are in
+//! [`help`](super::help).
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use hereabouts_protocol::{
+    identity::Realm,
+    message::instant_message::MessageId,
+    presence::information::{Basic, DISPLAY_NAME_BYTES_MAX, Token},
+};
+use libp2p::Multiaddr;
+
+use super::{
+    help,
+    times::{Lasting, Until},
+};
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "here",
+    version,
+    about = "Presence and instant messages on a LAN, with no server",
+    long_about = help::ABOUT,
+    after_help = help::SHORT,
+    after_long_help = help::long(),
+    max_term_width = 100,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
+pub struct Arguments {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What holds for every command, before or after its name.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The directory with the node's key, database and socket [default: $XDG_STATE_HOME/hereabouts,
+    /// or ~/.local/state/hereabouts]. Another directory is another node
+    #[arg(long, global = true, value_name = "DIR", env = "HERE_HOME", hide_env_values = true)]
+    pub home: Option<PathBuf>,
+    /// Print stable JSON documents, errors too; commands that go on print one a line
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a node in the foreground, until ctrl-c or `here down`
+    #[command(after_help = help::UP)]
+    Up(UpArguments),
+    /// Stop the node; it says goodbye to the others first
+    #[command(after_help = help::DOWN)]
+    Down,
+    /// Show who this node is: its name, id, addresses and socket
+    #[command(after_help = help::ID)]
+    Id,
+    /// List who is there, with status, note and how fresh that is
+    #[command(after_help = help::WHO)]
+    Who,
+    /// Set the own status, note and activities, and tell everybody
+    #[command(after_help = help::SET)]
+    Set(SetArguments),
+    /// Subscribe to somebody: print the present state, then one line for each change
+    #[command(after_help = help::WATCH)]
+    Watch(WhoArguments),
+    /// Ask somebody's node for the whole presence document, once
+    #[command(after_help = help::FETCH)]
+    Fetch(WhoArguments),
+    /// Send an instant message and say what became of it
+    #[command(after_help = help::SEND)]
+    Send(SendArguments),
+    /// List, read and delete messages that came in
+    #[command(after_help = help::INBOX, args_conflicts_with_subcommands = true)]
+    Inbox(InboxArguments),
+    /// Show what became of queued messages, and cancel them
+    #[command(after_help = help::OUTBOX)]
+    Outbox(OutboxArguments),
+    /// Keep own names for people (petnames)
+    #[command(after_help = help::CONTACT)]
+    Contact(ContactArguments),
+    /// Show who watches this node's presence, and whom it watches
+    #[command(after_help = help::SUBSCRIPTIONS)]
+    Subscriptions,
+    /// Print the description of the local API (OpenAPI 3.1, JSON)
+    #[command(after_help = help::API)]
+    Api,
+    /// Play a session with three nodes on this machine, in a few seconds
+    #[command(after_help = help::DEMO)]
+    Demo,
+}
+
+impl Command {
+    /// Whether this process becomes a node, or several.
+    pub const fn runs_nodes(&self) -> bool {
+        matches!(self, Self::Up(_) | Self::Demo)
+    }
+}
+
+/// `here up`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct UpArguments {
+    /// The name that others see, at most 64 bytes [default: the one used last, or else the
+    /// name of this machine]
+    #[arg(long, value_parser = display_name)]
+    pub name: Option<String>,
+    /// The realm: nodes of two realms never meet. 1 to 63 of a-z, 0-9 and '-'
+    #[arg(long, default_value_t)]
+    pub realm: Realm,
+    /// An address to listen on; may be given several times [default: TCP and QUIC, IPv4 and IPv6, each
+    /// on a free port]
+    #[arg(long, value_name = "MULTIADDR")]
+    pub listen: Vec<Multiaddr>,
+    /// The address of another node; may be given several times. Only needed where mDNS does not reach
+    #[arg(long, value_name = "MULTIADDR")]
+    pub peer: Vec<Multiaddr>,
+    /// Neither look for others on the LAN by mDNS nor answer
+    #[arg(long)]
+    pub no_mdns: bool,
+}
+
+/// `here watch` and `here fetch`.
+#[derive(Debug, Clone, Args)]
+pub struct WhoArguments {
+    /// Whom: a petname, a display name, the beginning of an id, or a pres: or im: URI
+    #[arg(value_name = "WHO")]
+    pub who: String,
+}
+
+/// `here set`.
+#[derive(Debug, Clone, Default, Args)]
+#[command(group(ArgGroup::new("change").required(true).multiple(true).args(CHANGES)))]
+pub struct SetArguments {
+    /// Whether the inbox takes messages
+    #[arg(value_enum)]
+    pub status: Option<BasicStatus>,
+    /// Words that go with it: away, busy, chat, dnd, xa, or others of a-z, 0-9, '-' and '_'
+    #[arg(value_name = "FURTHER")]
+    pub further: Vec<Token>,
+    /// A sentence for people, at most 256 bytes; an empty one takes the note away
+    #[arg(long, value_name = "TEXT")]
+    pub note: Option<String>,
+    /// The language of the note, as a BCP 47 tag such as en
+    #[arg(long, value_name = "TAG", requires = "note")]
+    pub language: Option<String>,
+    /// When this ends and the status goes back to plain open: 12:00 (the next time it is 12:00 here),
+    /// 30m, 2h, 1h30m, or 2030-01-31T12:00:00Z
+    #[arg(long, value_name = "TIME")]
+    pub until: Option<Until>,
+    /// What you are doing, such as meeting, lunch, on-the-phone (RFC 4480); may be given several times
+    #[arg(long, value_name = "ACTIVITY")]
+    pub activity: Vec<Token>,
+    /// Set the status of the tuple with this id instead of that of the inbox; it is added if need be
+    #[arg(long, value_name = "ID")]
+    pub tuple: Option<Token>,
+    /// How the tuple's principal is reached, such as tel
+    #[arg(long, requires_all = ["tuple", "contact"])]
+    pub means: Option<Token>,
+    /// Where, by that means: a URI such as tel:+4930123456
+    #[arg(long, value_name = "URI", requires_all = ["tuple", "means"])]
+    pub contact: Option<String>,
+    /// Take the tuple with this id out of the document
+    #[arg(long, value_name = "ID")]
+    pub remove_tuple: Option<Token>,
+}
+
+/// RFC 2778's two values of a STATUS, as words of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BasicStatus {
+    /// the inbox takes messages
+    Open,
+    /// the inbox refuses messages
+    Closed,
+}
+
+impl From<BasicStatus> for Basic {
+    fn from(status: BasicStatus) -> Self {
+        match status {
+            BasicStatus::Open => Self::Open,
+            BasicStatus::Closed => Self::Closed,
+        }
+    }
+}
+
+/// `here send`.
+#[derive(Debug, Clone, Args)]
+pub struct SendArguments {
+    /// To whom: a petname, a display name, the beginning of an id, or a pres: or im: URI
+    #[arg(value_name = "WHO")]
+    pub who: String,
+    /// The message, at most 16 KiB [default: read from standard input, as for '-']
+    #[arg(value_name = "TEXT")]
+    pub text: Option<String>,
+    /// If they are out of reach, keep the message and send it when they are back
+    #[arg(long)]
+    pub queue: bool,
+    /// How long a message is worth delivering, such as 30m, 2h or 1d [default for a queued one: 7d]
+    #[arg(long, value_name = "DURATION")]
+    pub expires: Option<Lasting>,
+    /// The id of the first message of the conversation that this one belongs to
+    #[arg(long, value_name = "ID")]
+    pub thread: Option<MessageId>,
+}
+
+/// `here inbox`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct InboxArguments {
+    /// What to do [default: list].
+    #[command(subcommand)]
+    pub action: Option<InboxAction>,
+    /// The options of `list`.
+    #[command(flatten)]
+    pub list: InboxListArguments,
+}
+
+/// `here inbox …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum InboxAction {
+    /// List the messages, oldest first (this is the default)
+    #[command(after_help = help::INBOX_LIST)]
+    List(InboxListArguments),
+    /// Print one message in full and mark it as read
+    #[command(after_help = help::INBOX_READ)]
+    Read(MessageArguments),
+    /// Delete one message for good
+    #[command(after_help = help::INBOX_DELETE)]
+    Delete(MessageArguments),
+}
+
+/// `here inbox list`.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct InboxListArguments {
+    /// Go on and print each message that comes in, until ctrl-c
+    #[arg(long, short)]
+    pub follow: bool,
+}
+
+/// A message of the inbox or outbox.
+#[derive(Debug, Clone, Args)]
+pub struct MessageArguments {
+    /// The message's id, or the beginning of it if that is unique; in the inbox also at:17, its place there
+    #[arg(value_name = "ID", value_parser = message_name)]
+    pub id: String,
+}
+
+/// `here outbox`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OutboxArguments {
+    /// What to do [default: list].
+    #[command(subcommand)]
+    pub action: Option<OutboxAction>,
+}
+
+/// `here outbox …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum OutboxAction {
+    /// List queued messages and what became of earlier ones (this is the default)
+    #[command(after_help = help::OUTBOX_LIST)]
+    List,
+    /// Withdraw a message that still waits
+    #[command(after_help = help::OUTBOX_CANCEL)]
+    Cancel(MessageArguments),
+}
+
+/// `here contact`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ContactArguments {
+    /// What to do [default: list].
+    #[command(subcommand)]
+    pub action: Option<ContactAction>,
+}
+
+/// `here contact …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ContactAction {
+    /// List the petnames (this is the default)
+    #[command(after_help = help::CONTACT_LIST)]
+    List,
+    /// Let a name of your own stand for somebody, whatever they call themselves
+    #[command(after_help = help::CONTACT_ADD)]
+    Add {
+        /// The petname
+        name: String,
+        /// Whom it stands for: a display name, the beginning of an id, or a pres: or im: URI
+        #[arg(value_name = "WHO")]
+        who: String,
+    },
+    /// Forget a petname
+    #[command(after_help = help::CONTACT_REMOVE)]
+    Remove {
+        /// The petname
+        name: String,
+    },
+}
+
+fn display_name(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() {
+        return Err("a name needs at least one visible character".to_owned());
+    }
+    if name.len() > DISPLAY_NAME_BYTES_MAX {
+        return Err(format!("a name is at most {DISPLAY_NAME_BYTES_MAX} bytes, this one is {}", name.len()));
+    }
+    if name.chars().any(char::is_control) {
+        return Err("a name is a single line without control characters".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+fn message_name(text: &str) -> Result<String, String> {
+    let is_place = text.strip_prefix("at:").is_some_and(|place| place.parse::<u64>().is_ok());
+    let is_id = (1..=MESSAGE_ID_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_place || is_id {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(format!("a message id is {MESSAGE_ID_DIGITS} hexadecimal digits, or the first few of them"))
+}
+
+const MESSAGE_ID_DIGITS: usize = 32;
+
+/// What `here set` can set; it wants one of these at least.
+const CHANGES: [&str; 6] = ["status", "note", "until", "activity", "tuple", "remove_tuple"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(line.split_whitespace())
+    }
+
+    #[test]
+    fn global_flags_stand_before_or_after_the_command() {
+        for line in ["here --json --home /h who", "here who --home /h --json", "here --json inbox list --home=/h"] {
+            let global = parsed(line).unwrap().global;
+            assert!(global.json && global.home == Some(PathBuf::from("/h")), "{line}");
+        }
+    }
+
+    #[test]
+    fn up_without_flags_is_the_realm_lan_with_mdns() {
+        let Command::Up(up) = parsed("here up").unwrap().command else { panic!() };
+        assert_eq!(up.realm.as_str(), "lan");
+        assert!(!up.no_mdns && up.listen.is_empty() && up.peer.is_empty() && up.name.is_none());
+    }
+
+    #[test]
+    fn addresses_may_be_given_several_times() {
+        let line = "here up --listen /ip4/0.0.0.0/tcp/1 --listen /ip6/::/tcp/1 --peer /ip4/10.0.0.1/udp/1/quic-v1";
+        let Command::Up(up) = parsed(line).unwrap().command else { panic!() };
+        assert_eq!((up.listen.len(), up.peer.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_list_is_what_is_done_unless_something_else_is_named() {
+        let Command::Inbox(inbox) = parsed("here inbox -f").unwrap().command else { panic!() };
+        assert!(inbox.action.is_none() && inbox.list.follow);
+        let Command::Inbox(inbox) = parsed("here inbox list --follow").unwrap().command else { panic!() };
+        assert!(matches!(inbox.action, Some(InboxAction::List(InboxListArguments { follow: true }))));
+        for line in ["here outbox", "here contact", "here outbox list", "here contact list"] {
+            assert!(parsed(line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn ids_of_messages_are_hexadecimal_or_a_place() {
+        for (given, understood) in [("3F2a", Some("3f2a")), ("at:17", Some("at:17")), ("xyz", None), ("at:x", None)] {
+            let id = parsed(&format!("here inbox read {given}")).ok().map(|arguments| match arguments.command {
+                Command::Inbox(InboxArguments { action: Some(InboxAction::Read(message)), .. }) => message.id,
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(id.as_deref(), understood, "{given}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_a_mistake_of_usage() {
+        for line in [
+            "here",
+            "here fly",
+            "here up --realm UPPER",
+            "here up --listen nowhere",
+            "here watch",
+            "here inbox read",
+            "here send bob hi --expires soon",
+            "here send bob hi --thread 12",
+        ] {
+            assert_eq!(parsed(line).unwrap_err().exit_code(), 2, "{line}");
+        }
+        let long = "x".repeat(65);
+        assert!(Arguments::try_parse_from(["here", "up", "--name", &long]).is_err());
+        assert!(Arguments::try_parse_from(["here", "up", "--name", " "]).is_err());
+    }
+}

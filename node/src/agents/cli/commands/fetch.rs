@@ -1,0 +1,145 @@
+//! `here fetch`: one presence document in full, asked from its own node.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use jiff::Zoned;
+
+use crate::{
+    agents::cli::{
+        Context,
+        exit::Exit,
+        fields::Fields,
+        output::NAME,
+        sanitise,
+        times::{age, moment, since},
+        words,
+    },
+    local_api::documents::{
+        ContactStateWord, DocumentTime, FetchedDocument, NoteDocument, PresentityDocument, SourceWord,
+    },
+};
+
+pub(in crate::agents::cli) async fn run(context: &Context, who: &str) -> Result<Exit> {
+    let fetched = context.client()?.fetch(who).await?;
+    if context.output.json {
+        context.output.document(&fetched)?;
+    } else {
+        fields(&fetched, context, &Zoned::now()).print(&context.output)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn fields(fetched: &FetchedDocument, context: &Context, now: &Zoned) -> Fields {
+    let presentity = &fetched.presentity;
+    let output = &context.output;
+    let mut fields = Fields::default();
+    fields.add("name", output.paint(NAME, words::name(presentity)));
+    fields.add("id", sanitise::line(&presentity.id));
+    fields.add("contact", contact(presentity, now));
+    fields.add("source", source(fetched, now));
+    let version = presentity.version;
+    fields.add("version", format!("start {}, record {}", version.incarnation, version.sequence));
+    let (note, activities) = (presentity.note.as_ref(), &presentity.activities);
+    for (label, value) in markup(note, activities, presentity.until, &presentity.extensions, now) {
+        fields.add(label, value);
+    }
+    if presentity.tuples.is_empty() {
+        fields.add("tuples", "none: their document is withheld from you");
+    }
+    for tuple in &presentity.tuples {
+        let status = output.paint(words::style(presentity), words::tuple_status(tuple));
+        fields.add("tuple", format!("{}: {status}", sanitise::line(&tuple.id)));
+        if let Some(address) = &tuple.communication {
+            fields.add("", format!("{} {}", sanitise::line(&address.means), sanitise::line(&address.contact)));
+        }
+        for (label, value) in
+            markup(tuple.note.as_ref(), &tuple.activities, tuple.until, &tuple.extensions, now)
+        {
+            fields.add("", format!("{label} {value}"));
+        }
+    }
+    fields
+}
+
+/// OTHER PRESENCE MARKUP, as labels and values.
+fn markup(
+    note: Option<&NoteDocument>,
+    activities: &[String],
+    until: Option<DocumentTime>,
+    extensions: &BTreeMap<String, String>,
+    now: &Zoned,
+) -> Vec<(&'static str, String)> {
+    let mut lines = Vec::new();
+    if let Some(note) = note {
+        let language = note.language.as_ref().map(|tag| format!(" ({})", sanitise::line(tag)));
+        lines.push(("note", format!("\"{}\"{}", words::note_text(note), language.unwrap_or_default())));
+    }
+    if !activities.is_empty() {
+        lines.push(("activities", words::list(activities)));
+    }
+    if let Some(until) = until {
+        lines.push(("until", moment(words::timestamp(until), now)));
+    }
+    for (name, value) in extensions {
+        lines.push(("extension", format!("{} = {} (base64)", sanitise::line(name), sanitise::line(value))));
+    }
+    lines
+}
+
+fn contact(presentity: &PresentityDocument, now: &Zoned) -> String {
+    let state = match presentity.contact.state {
+        ContactStateWord::Present => "present",
+        ContactStateWord::Left => "left",
+        ContactStateWord::Lost => "out of contact",
+    };
+    let since = moment(words::timestamp(presentity.contact.since), now);
+    format!("{state} since {since} ({})", words::evidence(presentity.contact.evidence))
+}
+
+fn source(fetched: &FetchedDocument, now: &Zoned) -> String {
+    match fetched.source {
+        SourceWord::Direct => "asked from their node just now".to_owned(),
+        SourceWord::Known => {
+            let heard = age(since(words::timestamp(fetched.presentity.heard_at), now));
+            format!("last known, heard {heard}: their node could not be asked")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::cli::{
+        interrupt::Interrupter,
+        output::{Output, tests::Written},
+        words::tests::{bob, now},
+    };
+
+    #[test]
+    fn a_document_is_shown_with_all_its_tuples_and_markup() {
+        let written = Written::default();
+        let context = Context {
+            home: None,
+            output: Output::into_writer(written.clone(), false),
+            interrupt: Interrupter::new().1,
+        };
+        let mut presentity = bob();
+        presentity.extensions.insert("x-desk".to_owned(), "NDI=".to_owned());
+        let fetched = FetchedDocument { presentity, source: SourceWord::Known };
+        fields(&fetched, &context, &now()).print(&context.output).unwrap();
+        let expected = "\
+name       Bob
+id         12D3KooWNoRtqPmYSWAfhEvYXBLL5rX9aqZUTDfdSDrH3CUBNqnj
+contact    present since 11:03 (a connection stands)
+source     last known, heard 3 s ago: their node could not be asked
+version    start 1, record 2
+note       \"back at noon\"
+until      12:00
+extension  x-desk = NDI= (base64)
+tuple      inbox: open · away
+           im im:12D3KooW@lan.alt
+";
+        assert_eq!(written.text(), expected);
+    }
+}

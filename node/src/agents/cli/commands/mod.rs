@@ -1,0 +1,13 @@
+//! The commands that ask something of the node here, a file each.
+
+pub(super) mod api;
+pub(super) mod contact;
+pub(super) mod fetch;
+pub(super) mod inbox;
+pub(super) mod node;
+pub(super) mod outbox;
+pub(super) mod send;
+pub(super) mod set;
+pub(super) mod subscriptions;
+pub(super) mod watch;
+pub(super) mod who;

@@ -1,0 +1,116 @@
+//! `here set`: the own status, note, activities and tuples.
+
+use anyhow::Result;
+use hereabouts_protocol::presence::information::{ACTIVITIES, Basic, FURTHER_STATUS_VALUES, Token};
+use jiff::Zoned;
+
+use crate::{
+    agents::cli::{Context, arguments::SetArguments, exit::Exit, failure::Failure, words},
+    local_api::documents::{NoteDocument, SetPresence},
+};
+
+pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SetArguments) -> Result<Exit> {
+    let output = &context.output;
+    let now = Zoned::now();
+    let change = change(arguments, &now)?;
+    let own = context.client()?.set_presence(&change).await?;
+    if output.json {
+        output.document(&own)?;
+        return Ok(Exit::Done);
+    }
+    output.line(words::sentence(&own, &now))?;
+    advise(context, "status word", &arguments.further, &FURTHER_STATUS_VALUES);
+    advise(context, "activity", &arguments.activity, &ACTIVITIES);
+    Ok(Exit::Done)
+}
+
+fn change(arguments: &SetArguments, now: &Zoned) -> Result<SetPresence> {
+    let until = match &arguments.until {
+        Some(until) => {
+            let end = until.resolve(now);
+            Some(end.map_err(|error| Failure::new(Exit::Usage, "bad-time", format!("--until: {error}")))?)
+        }
+        None => None,
+    };
+    Ok(SetPresence {
+        tuple: arguments.tuple.as_ref().map(ToString::to_string),
+        basic: arguments.status.map(|status| Basic::from(status).into()),
+        further: texts(&arguments.further),
+        note: arguments.note.clone().map(|text| NoteDocument { text, language: arguments.language.clone() }),
+        activities: texts(&arguments.activity),
+        until: until.map(Into::into),
+        means: arguments.means.as_ref().map(ToString::to_string),
+        contact: arguments.contact.clone(),
+        remove_tuple: arguments.remove_tuple.as_ref().map(ToString::to_string),
+        display_name: None,
+    })
+}
+
+fn texts(words: &[Token]) -> Option<Vec<String>> {
+    (!words.is_empty()).then(|| words.iter().map(ToString::to_string).collect())
+}
+
+/// Any word may be published, but one that nobody's program knows is more often a slip.
+fn advise(context: &Context, what: &str, given: &[Token], known: &[&str]) {
+    for word in given.iter().filter(|word| !known.contains(&word.as_str())) {
+        context.output.notice(format!("published, but \"{word}\" is no usual {what}; usual are {}", known.join(", ")));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::{
+        agents::cli::arguments::{Arguments, Command},
+        local_api::documents::BasicWord,
+    };
+
+    fn changed(line: &str) -> Result<SetPresence> {
+        let arguments = Arguments::try_parse_from(line.split(' '))?;
+        let Command::Set(arguments) = arguments.command else { panic!("{line}") };
+        change(&arguments, &"2030-03-05T11:42:00[UTC]".parse()?)
+    }
+
+    #[test]
+    fn the_words_of_the_line_become_the_change() {
+        let change = changed("here set open away busy --note noon --language en --until 12:00 --activity meeting");
+        let expected = SetPresence {
+            basic: Some(BasicWord::Open),
+            further: Some(vec!["away".to_owned(), "busy".to_owned()]),
+            note: Some(NoteDocument { text: "noon".to_owned(), language: Some("en".to_owned()) }),
+            until: Some("2030-03-05T12:00:00Z".parse().unwrap()),
+            activities: Some(vec!["meeting".to_owned()]),
+            ..SetPresence::default()
+        };
+        assert_eq!(change.unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_not_given_is_not_spoken_of() {
+        let expected = SetPresence { remove_tuple: Some("desk".to_owned()), ..SetPresence::default() };
+        assert_eq!(changed("here set --remove-tuple desk").unwrap(), expected);
+    }
+
+    #[test]
+    fn a_line_that_sets_nothing_or_half_an_address_is_refused() {
+        for line in [
+            "here set",
+            "here set away",
+            "here set open --means tel --contact tel:1",
+            "here set open --tuple desk --means tel",
+            "here set open --language en",
+            "here set open --until noon",
+            "here set open UPPER",
+        ] {
+            assert!(changed(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_end_that_is_past_is_a_matter_of_usage() {
+        let error = changed("here set open --until 2020-01-01T00:00:00Z").unwrap_err();
+        assert!(error.downcast_ref::<Failure>().unwrap().to_string().contains("past"));
+    }
+}

@@ -1,0 +1,130 @@
+//! The command line `here`.
+//!
+//! **Decides** what a person reads and what a script can rely on: words, columns, JSON documents, exit codes.
+//! **Leaves** everything about presence and messages to the node, which it asks through the local API
+//! ([`crate::local_api::client`]); only `here up` and `here demo` run nodes, through [`super::daemon`].
+//!
+//! **Life**: [`arguments`] says what may be written, [`run`] does it, one file a command under `commands`, and
+//! [`failure`] says what went wrong. Commands write through [`output`] and nothing else, and end when
+//! [`interrupt`] says so, if they would otherwise go on.
+//!
+//! **Safety**: text from others reaches a terminal through [`sanitise`] only.
+//!
+//! **Limits**: a message read from standard input is read up to its limit of 16 KiB; the rest is of the node.
+
+pub mod arguments;
+pub mod exit;
+pub mod interrupt;
+pub mod output;
+pub mod sanitise;
+pub mod times;
+
+mod commands;
+mod events;
+pub(super) mod failure;
+mod fields;
+mod help;
+mod live;
+mod table;
+mod up;
+mod words;
+
+use std::{ffi::OsString, path::PathBuf};
+
+use anyhow::Result;
+use clap::Parser;
+use serde_json::json;
+
+use self::{
+    arguments::{Arguments, Command},
+    exit::Exit,
+    failure::Failure,
+    interrupt::Interrupt,
+    output::Output,
+};
+use super::demo;
+use crate::{
+    local_api::client::Client,
+    storage::home::{self, Home, HomeError},
+};
+
+/// Reads a command line. If it makes no sense, or only asks for help or the version, that is answered here
+/// and the process is to end.
+///
+/// # Errors
+/// How the process is to end.
+pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, Exit> {
+    let line: Vec<_> = line.into_iter().collect();
+    let error = match Arguments::try_parse_from(&line) {
+        Ok(arguments) => return Ok(arguments),
+        Err(error) => error,
+    };
+    if !error.use_stderr() {
+        // Help that nobody reads to its end is no failure.
+        let _ = error.print();
+        return Err(Exit::Done);
+    }
+    if line.iter().any(|word| word == "--json") {
+        let failure = Failure::new(Exit::Usage, "usage", error.to_string().trim_end());
+        return Err(failure::report(&failure.into(), &Output::standard(true)));
+    }
+    let _ = error.print();
+    Err(Exit::Usage)
+}
+
+/// Does what the command line says and reports what goes wrong. `interrupt` ends commands that go on.
+pub async fn run(arguments: Arguments, output: Output, interrupt: Interrupt) -> Exit {
+    let context = Context { home: arguments.global.home, output: output.clone(), interrupt };
+    let ended = dispatch(&arguments.command, &context).await;
+    ended.unwrap_or_else(|error| failure::report(&error, &output))
+}
+
+async fn dispatch(command: &Command, context: &Context) -> Result<Exit> {
+    match command {
+        Command::Up(arguments) => up::run(context, arguments).await,
+        Command::Down => commands::node::down(context).await,
+        Command::Id => commands::node::id(context).await,
+        Command::Who => commands::who::run(context).await,
+        Command::Set(arguments) => commands::set::run(context, arguments).await,
+        Command::Watch(arguments) => commands::watch::run(context, &arguments.who).await,
+        Command::Fetch(arguments) => commands::fetch::run(context, &arguments.who).await,
+        Command::Send(arguments) => commands::send::run(context, arguments).await,
+        Command::Inbox(arguments) => commands::inbox::run(context, arguments).await,
+        Command::Outbox(arguments) => commands::outbox::run(context, arguments).await,
+        Command::Contact(arguments) => commands::contact::run(context, arguments).await,
+        Command::Subscriptions => commands::subscriptions::run(context).await,
+        Command::Api => commands::api::run(context),
+        Command::Demo => demo::run(context).await,
+    }
+}
+
+/// What a command works with.
+#[derive(Debug)]
+pub(super) struct Context {
+    /// The directory of the node, if it is not the usual one.
+    pub(super) home: Option<PathBuf>,
+    /// Where it writes.
+    pub(super) output: Output,
+    /// What ends it, if it goes on.
+    pub(super) interrupt: Interrupt,
+}
+
+impl Context {
+    fn home(&self) -> Result<PathBuf, HomeError> {
+        self.home.clone().map_or_else(Home::default_dir, Ok)
+    }
+
+    fn client(&self) -> Result<Client, HomeError> {
+        Ok(Client::new(home::socket_path(&self.home()?)?))
+    }
+
+    /// Says that something was done that has no document.
+    fn done(&self, what: &str) -> Result<Exit> {
+        if self.output.json {
+            self.output.document(&json!({ "done": what }))?;
+        } else {
+            self.output.line(what)?;
+        }
+        Ok(Exit::Done)
+    }
+}

@@ -1,0 +1,158 @@
+//! What happened, as documents: one event of `GET /v1/events`, and one line of `here up --json`.
+
+use hereabouts_protocol::{message::instant_message::FailureReason, time::UnixTime};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{DocumentTime, MessageDocument, OutboxStateWord, PersonDocument, PresentityDocument};
+use crate::{
+    local_api::names::Directory,
+    mesh::events::{Event, LoggedEvent},
+};
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EventDocument {
+    /// Its place, `<incarnation>-<number>`; give it back to get what follows.
+    #[schema(example = "3-17")]
+    pub cursor: String,
+    /// When it happened.
+    pub at: DocumentTime,
+    /// What happened.
+    #[serde(flatten)]
+    pub body: EventBody,
+}
+
+impl EventDocument {
+    /// The document of `logged`, with names from `directory`, ages counted at `now`.
+    pub fn new(logged: &LoggedEvent, directory: &Directory, now: UnixTime) -> Self {
+        Self {
+            cursor: logged.cursor.to_string(),
+            at: logged.at.into(),
+            body: EventBody::new(&logged.event, directory, now),
+        }
+    }
+}
+
+/// What happened; `event` names it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum EventBody {
+    /// A presentity was seen for the first time in this run of the node.
+    Appeared {
+        /// Its state.
+        presentity: Box<PresentityDocument>,
+    },
+    /// Its PRESENCE INFORMATION changed.
+    Changed {
+        /// Its state.
+        presentity: Box<PresentityDocument>,
+    },
+    /// It said goodbye.
+    Left {
+        /// Its last state.
+        presentity: Box<PresentityDocument>,
+    },
+    /// It is out of contact.
+    Lost {
+        /// Its last state.
+        presentity: Box<PresentityDocument>,
+    },
+    /// It is back after it left or was lost.
+    Returned {
+        /// Its state.
+        presentity: Box<PresentityDocument>,
+    },
+    /// A message came in and is stored.
+    Message {
+        /// The message with its body.
+        message: Box<MessageDocument>,
+    },
+    /// A queued message reached a final state.
+    Delivery {
+        /// The message: 32 hexadecimal digits.
+        id: String,
+        /// Whose inbox it is for.
+        to: PersonDocument,
+        /// Where it stands now.
+        state: OutboxStateWord,
+        /// Why it failed; `null` unless it did.
+        #[schema(schema_with = super::messages::failure_reason_schema)]
+        reason: Option<FailureReason>,
+    },
+    /// Somebody subscribed to this node's presentity, or their subscription ended.
+    Subscriber {
+        /// Who.
+        subscriber: PersonDocument,
+        /// Whether they are subscribed now.
+        active: bool,
+    },
+    /// The node listens on a further address.
+    Listening {
+        /// A multiaddress.
+        address: String,
+    },
+    /// Something is wrong that the PRINCIPAL may want to mend.
+    Trouble {
+        /// A sentence for people.
+        message: String,
+    },
+    /// Events are missing here, because the cursor is too old: read the state anew.
+    Gap,
+}
+
+impl EventBody {
+    /// The document of `event`.
+    pub fn new(event: &Event, directory: &Directory, now: UnixTime) -> Self {
+        let document = |view| Box::new(PresentityDocument::new(view, directory.realm(), now));
+        match event {
+            Event::Appeared(view) => Self::Appeared { presentity: document(view) },
+            Event::Changed(view) => Self::Changed { presentity: document(view) },
+            Event::Left(view) => Self::Left { presentity: document(view) },
+            Event::Lost(view) => Self::Lost { presentity: document(view) },
+            Event::Returned(view) => Self::Returned { presentity: document(view) },
+            Event::Message(entry) => {
+                Self::Message { message: Box::new(MessageDocument::new(entry, directory)) }
+            }
+            Event::Delivery { id, to, state } => {
+                let (state, reason) = OutboxStateWord::with_reason(*state);
+                Self::Delivery { id: id.to_string(), to: directory.person(&to.node), state, reason }
+            }
+            Event::Subscriber { presentity, active } => {
+                Self::Subscriber { subscriber: directory.person(presentity), active: *active }
+            }
+            Event::Listening(address) => Self::Listening { address: address.to_string() },
+            Event::Trouble(message) => Self::Trouble { message: message.clone() },
+            Event::Gap => Self::Gap,
+        }
+    }
+
+    /// The word that `event` is in the document, and the name of the server-sent event.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Appeared { .. } => "appeared",
+            Self::Changed { .. } => "changed",
+            Self::Left { .. } => "left",
+            Self::Lost { .. } => "lost",
+            Self::Returned { .. } => "returned",
+            Self::Message { .. } => "message",
+            Self::Delivery { .. } => "delivery",
+            Self::Subscriber { .. } => "subscriber",
+            Self::Listening { .. } => "listening",
+            Self::Trouble { .. } => "trouble",
+            Self::Gap => "gap",
+        }
+    }
+
+    /// The presentity that the event is about, if it is a change of presence.
+    pub fn presentity(&self) -> Option<&PresentityDocument> {
+        match self {
+            Self::Appeared { presentity }
+            | Self::Changed { presentity }
+            | Self::Left { presentity }
+            | Self::Lost { presentity }
+            | Self::Returned { presentity } => Some(presentity),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Every JSON document of the local API, and how each is made from what the mesh knows.
+//!
+//! The server writes these types, the client reads them and `here --json` prints them, so there is one
+//! definition of each. Documents that go out are built from the protocol's types by their `new`; documents
+//! that come in ([`SetPresence`], [`SendMessage`], [`PutContact`]) refuse fields they do not know, so a
+//! misspelt one is an error and not a wish ignored. The schemas of the OpenAPI document are derived from
+//! the same definitions.
+//!
+//! Conventions: ids and URIs are text, bytes are base64, times are RFC 3339 in UTC with milliseconds
+//! ([`DocumentTime`]), vocabularies are lower-case words. A field without a value is `null`, unless its
+//! description says that it is left out. A later version may add fields, which readers must skip over.
+
+mod events;
+mod messages;
+mod node;
+mod people;
+mod presence;
+mod set_presence;
+mod time;
+
+pub use events::{EventBody, EventDocument};
+pub use messages::{
+    InboxDocument, MessageDocument, OutboxDocument, OutboxEntryDocument, OutboxStateWord, OutcomeWord,
+    SendMessage, SentDocument,
+};
+pub use node::NodeDocument;
+pub use people::{
+    ContactsDocument, PersonDocument, PetnameDocument, PutContact, SubscriberDocument, SubscriptionsDocument,
+    WatchDocument, WatchStateWord,
+};
+pub use presence::{
+    BasicWord, CommunicationDocument, ContactDocument, ContactStateWord, EvidenceWord, FetchedDocument,
+    NoteDocument, PresentitiesDocument, PresentityDocument, SourceWord, StatusDocument, TupleDocument,
+    VersionDocument,
+};
+pub use set_presence::{SetPresence, SetPresenceError};
+pub use time::DocumentTime;
+
+#[cfg(test)]
+mod tests;

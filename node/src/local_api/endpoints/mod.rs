@@ -1,0 +1,37 @@
+//! The handlers: each reads a request, asks the mesh and answers a document.
+//!
+//! One file per noun, named as in [`super::documents`]. The attribute above a handler is its description in
+//! the OpenAPI document, and the only place where its path stands.
+
+mod contacts;
+mod events;
+mod messages;
+mod node;
+mod presence;
+mod subscriptions;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Api, openapi};
+
+/// Every endpoint, with its description.
+pub(super) fn router() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .routes(routes!(node::node))
+        .routes(routes!(node::shut_down))
+        .routes(routes!(node::description))
+        .routes(routes!(presence::presentities))
+        .routes(routes!(presence::presentity))
+        .routes(routes!(presence::fetch))
+        .routes(routes!(presence::own_presence, presence::set_presence))
+        .routes(routes!(subscriptions::subscriptions))
+        .routes(routes!(subscriptions::watch, subscriptions::unwatch))
+        .routes(routes!(messages::send))
+        .routes(routes!(messages::inbox))
+        .routes(routes!(messages::message, messages::delete_message))
+        .routes(routes!(messages::outbox))
+        .routes(routes!(messages::cancel))
+        .routes(routes!(contacts::contacts))
+        .routes(routes!(contacts::put_contact, contacts::remove_contact))
+        .routes(routes!(events::events))
+}

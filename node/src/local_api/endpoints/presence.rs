@@ -1,0 +1,116 @@
+//! PRESENCE INFORMATION: everybody's, and this node's own.
+
+use axum::{Json, extract::State};
+use hereabouts_protocol::{
+    identity::{InboxAddress, Presentity},
+    presence::service::PresentityView,
+};
+
+use super::Api;
+use crate::{
+    local_api::{
+        documents::{FetchedDocument, PresentitiesDocument, PresentityDocument, SetPresence},
+        errors::{ErrorBody, ErrorCode},
+        openapi::errors_of,
+        requests::{Document, Segment},
+    },
+    mesh::handle::Stopped,
+};
+
+errors_of!(ListErrors:);
+errors_of!(PresentityErrors: BadRequest, UnknownName, AmbiguousName, NeverHeard);
+errors_of!(SetErrors: BadRequest, RequestTooLarge, InvalidPresence);
+
+/// Everybody known
+#[utoipa::path(
+    get,
+    path = "/v1/presentities",
+    tag = "presence",
+    responses((status = 200, body = PresentitiesDocument, description = "Everybody known"), ListErrors)
+)]
+pub(super) async fn presentities(State(api): State<Api>) -> Result<Json<PresentitiesDocument>, ErrorBody> {
+    let views = api.mesh.presentities().await?;
+    Ok(Json(PresentitiesDocument::new(&views, &api.mesh.realm, Api::now())))
+}
+
+/// What is known of one presentity
+#[utoipa::path(
+    get,
+    path = "/v1/presentities/{who}",
+    tag = "presence",
+    params(("who" = String, Path, description = "Whom: a name, an id or a URI")),
+    responses((status = 200, body = PresentityDocument, description = "Its state"), PresentityErrors)
+)]
+pub(super) async fn presentity(
+    State(api): State<Api>,
+    Segment(who): Segment,
+) -> Result<Json<PresentityDocument>, ErrorBody> {
+    let presentity = api.directory().await?.resolve(&who)?;
+    document_of(&api, presentity).await.map(Json)
+}
+
+/// Ask a presentity's node for its presence, once
+///
+/// Answers the last known state if that node cannot be reached within some seconds.
+#[utoipa::path(
+    post,
+    path = "/v1/presentities/{who}/fetch",
+    tag = "presence",
+    params(("who" = String, Path, description = "Whom: a name, an id or a URI")),
+    responses((status = 200, body = FetchedDocument, description = "State and source"), PresentityErrors)
+)]
+pub(super) async fn fetch(
+    State(api): State<Api>,
+    Segment(who): Segment,
+) -> Result<Json<FetchedDocument>, ErrorBody> {
+    let presentity = api.directory().await?.resolve(&who)?;
+    let fetched = api.mesh.fetch(presentity).await?;
+    Ok(Json(FetchedDocument::new(&fetched, &api.mesh.realm, Api::now())))
+}
+
+/// This node's own presence
+#[utoipa::path(
+    get,
+    path = "/v1/presence",
+    tag = "presence",
+    responses((status = 200, body = PresentityDocument, description = "Its state"), ListErrors)
+)]
+pub(super) async fn own_presence(State(api): State<Api>) -> Result<Json<PresentityDocument>, ErrorBody> {
+    document_of(&api, api.mesh.presentity).await.map(Json)
+}
+
+/// Change this node's own presence
+///
+/// Answers the document as it is published from now on.
+#[utoipa::path(
+    put,
+    path = "/v1/presence",
+    tag = "presence",
+    request_body = SetPresence,
+    responses((status = 200, body = PresentityDocument, description = "Its state"), SetErrors)
+)]
+pub(super) async fn set_presence(
+    State(api): State<Api>,
+    Document(change): Document<SetPresence>,
+) -> Result<Json<PresentityDocument>, ErrorBody> {
+    let _alone = api.setting.lock().await;
+    let current = api.mesh.own_information().await?;
+    let inbox = InboxAddress { node: api.mesh.presentity, realm: api.mesh.realm.clone() };
+    let information = change.apply(&current, &inbox, Api::now())?;
+    let view = api.mesh.set_information(information).await?;
+    Ok(Json(PresentityDocument::new(&view, &api.mesh.realm, Api::now())))
+}
+
+async fn document_of(api: &Api, presentity: Presentity) -> Result<PresentityDocument, ErrorBody> {
+    let view = view_of(api, presentity).await?.ok_or_else(|| {
+        let message =
+            format!("nothing was heard of {presentity} yet; `here fetch` asks its node, if it is in reach");
+        ErrorBody::new(ErrorCode::NeverHeard, message)
+    })?;
+    Ok(PresentityDocument::new(&view, &api.mesh.realm, Api::now()))
+}
+
+async fn view_of(api: &Api, presentity: Presentity) -> Result<Option<PresentityView>, Stopped> {
+    let views = api.mesh.presentities().await?;
+    Ok(views.into_iter().find(|view| view.presentity == presentity))
+}

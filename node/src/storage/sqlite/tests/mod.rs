@@ -1,0 +1,114 @@
+//! What every group of tests needs: a store in a directory of its own, and values to put into it.
+
+mod changes;
+mod commits;
+mod files;
+
+use std::path::PathBuf;
+
+use futures::executor::block_on;
+use hereabouts_protocol::{
+    durable::{
+        Change, Durability, MessageKey, OutboxEntry, OutboxState, Outcome, Restored, StoredContact,
+        StoredMessage,
+    },
+    identity::{InboxAddress, Presentity, Realm},
+    message::instant_message::{InstantMessage, MessageId},
+    time::UnixTime,
+};
+use tempfile::TempDir;
+
+use super::*;
+
+/// A directory with room for one store.
+struct Place(TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("node.db")
+    }
+
+    fn open(&self) -> (Database, Restored) {
+        Database::open(&self.path()).unwrap()
+    }
+
+    fn open_with(&self, limits: Limits) -> Database {
+        Database::open_with(&self.path(), limits).unwrap().0
+    }
+
+    /// A connection beside the store's own, as a person's `sqlite3` is.
+    fn outsider(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path()).unwrap()
+    }
+}
+
+fn try_commit(database: &Database, changes: Vec<Change>) -> Result<Vec<Outcome>, StorageError> {
+    block_on(database.commit(changes, Durability::Durable))
+}
+
+fn commit(database: &Database, changes: Vec<Change>) -> Vec<Outcome> {
+    try_commit(database, changes).unwrap()
+}
+
+fn store(database: &Database, stored: StoredMessage) -> Outcome {
+    commit(database, vec![Change::StoreMessage(stored)])[0]
+}
+
+fn inbox(database: &Database) -> Vec<InboxEntry> {
+    block_on(database.inbox(0, usize::MAX)).unwrap()
+}
+
+fn presentity(number: u16) -> Presentity {
+    let mut bytes = [7; 32];
+    bytes[..2].copy_from_slice(&number.to_be_bytes());
+    Presentity::from_public_key_bytes(bytes)
+}
+
+fn id(number: u16) -> MessageId {
+    let mut bytes = [9; 16];
+    bytes[..2].copy_from_slice(&number.to_be_bytes());
+    MessageId::from_bytes(bytes)
+}
+
+/// A message from presentity 1 with the least that a message has.
+fn message(number: u16) -> InstantMessage {
+    InstantMessage {
+        id: id(number),
+        from: presentity(1),
+        to: InboxAddress { node: presentity(2), realm: Realm::default() },
+        sent_at: UnixTime::from_millis(3),
+        thread: None,
+        reply_to: None,
+        content_type: "text/plain".to_owned(),
+        language: None,
+        body: b"hello".to_vec(),
+        extensions: [].into(),
+    }
+}
+
+/// [`message`], received at the start of time.
+fn received(number: u16) -> StoredMessage {
+    StoredMessage { message: message(number), received_at: UnixTime::from_millis(0) }
+}
+
+fn key(number: u16) -> MessageKey {
+    MessageKey { from: presentity(1), id: id(number) }
+}
+
+fn queued(number: u16) -> OutboxEntry {
+    OutboxEntry {
+        message: message(number),
+        queued_at: UnixTime::from_millis(4),
+        expires_at: UnixTime::from_millis(5),
+        attempts: 0,
+        state: OutboxState::Queued,
+    }
+}
+
+fn contact(petname: &str, number: u16) -> StoredContact {
+    StoredContact { petname: petname.to_owned(), presentity: presentity(number) }
+}
