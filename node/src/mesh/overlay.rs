@@ -254,12 +254,10 @@ impl Overlay {
         peers.chain(given).chain(self.blocked.values().copied()).min()
     }
 
-    /// Where `peer` may be reached, best first.
+    /// Where to dial `peer` for a request: over TCP if it has such an address, since a dial that is refused
+    /// there fails at once while QUIC waits for its handshake to time out.
     pub(super) fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
-        let Some(known) = self.peers.get(peer) else { return Vec::new() };
-        let mut addresses = known.addresses.clone();
-        addresses.sort_by_key(|address| (known.last_reached.as_ref() != Some(address), !addresses::is_tcp(address)));
-        addresses
+        self.peers.get(peer).map(Peer::tcp_or_all).unwrap_or_default()
     }
 
     /// Peers with a link.
@@ -454,22 +452,21 @@ impl Peer {
         true
     }
 
-    /// The addresses for the next try. TCP where there is any, since a refused TCP dial fails at once while
-    /// QUIC waits for its handshake to time out; when confirming a loss first of all where the link was.
-    /// Every third try takes all.
+    /// The addresses for the next try; when confirming a loss first of all where the link was. Every third
+    /// try takes QUIC too.
     fn dialable(&self) -> Vec<Multiaddr> {
-        let tcp: Vec<_> = self.addresses.iter().filter(|address| addresses::is_tcp(address)).cloned().collect();
-        if tcp.is_empty() || (self.tries % 3 == 2 && !self.confirming) {
-            return self.addresses.clone();
-        }
         if self.confirming {
+            let tcp = self.tcp_or_all();
             let there: Vec<_> =
                 tcp.iter().filter(|address| addresses::ip(address) == self.remote_ip).cloned().collect();
-            if !there.is_empty() {
-                return there;
-            }
+            return if there.is_empty() { tcp } else { there };
         }
-        tcp
+        if self.tries % 3 == 2 { self.addresses.clone() } else { self.tcp_or_all() }
+    }
+
+    fn tcp_or_all(&self) -> Vec<Multiaddr> {
+        let tcp: Vec<_> = self.addresses.iter().filter(|address| addresses::is_tcp(address)).cloned().collect();
+        if tcp.is_empty() { self.addresses.clone() } else { tcp }
     }
 }
 

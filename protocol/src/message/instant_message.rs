@@ -161,9 +161,10 @@ impl FailureReason {
         }
     }
 
-    /// Whether the same message may be taken later, so that a queued one keeps waiting.
+    /// Whether the same message may be taken later, so that a queued one keeps waiting: a CLOSED inbox
+    /// opens, a full one is emptied, a node comes back.
     pub const fn is_temporary(self) -> bool {
-        matches!(self, Self::RateLimited | Self::InboxFull | Self::Unreachable)
+        matches!(self, Self::Closed | Self::RateLimited | Self::InboxFull | Self::Unreachable)
     }
 }
 

@@ -7,8 +7,8 @@
 //! answer it is repeated with the same id, which is safe, at most [`REPEATS_MAX`] times within
 //! [`ANSWER_TIME`]; what is still unknown then is `indeterminate`. A *queued* message is stored first. It
 //! is transmitted at once too, and if the recipient is out of reach, or refuses for now
-//! ([`FailureReason::is_temporary`]), it waits: until presence says that the recipient is in reach, or for
-//! a retry that backs off from [`RETRY_MIN`] to [`RETRY_MAX`]. Queued messages to one recipient go one after
+//! ([`FailureReason::is_temporary`]), it waits: until presence says that the recipient is in reach or OPEN, or
+//! for a retry that backs off from [`RETRY_MIN`] to [`RETRY_MAX`]. Queued messages to one recipient go one after
 //! the other, in order. Each ends as delivered, failed, expired or cancelled, and is remembered as such.
 //!
 //! Limits: [`WAITING_MAX`] queued, [`UNDER_WAY_MAX`] plain ones under way, [`FINISHED_KEPT`] finished ones shown.
@@ -174,7 +174,7 @@ impl Outbox {
         }
     }
 
-    /// The node of a recipient is in reach.
+    /// The node of a recipient came into reach, or says that it is OPEN.
     pub fn handle_in_reach(&mut self, now: Timestamp, recipient: Presentity) {
         for queued in self.queued.values_mut() {
             if queued.entry.message.to.node == recipient && queued.stored && !queued.under_way {

@@ -36,7 +36,7 @@ use crate::{
         outbox::{Draft, LIFETIME_MAX, Outbox, OutboxOutput, Recipient, UNDER_WAY_MAX, WAITING_MAX},
     },
     presence::{
-        information::PresenceInformation,
+        information::{Basic, PresenceInformation},
         publication::{Publication, PublicationOutput, PublishError},
         reconciliation::{Line, Plan},
         record::PresenceRecord,
@@ -452,12 +452,14 @@ impl Node {
             ServiceOutput::Persist(record) => self.persist_lazily(Change::Record(record)),
             ServiceOutput::Forget(presentity) => self.persist_lazily(Change::ForgetRecord(presentity)),
             ServiceOutput::Transition(presentity, transition) => {
-                if let Some(view) = self.view(now, &presentity) {
-                    self.outputs.push_back(NodeOutput::Notice(Notice::Transition(view, transition)));
-                }
+                let Some(view) = self.view(now, &presentity) else { return };
+                let inbox = view.information.as_ref().and_then(PresenceInformation::instant_inbox);
+                self.outputs.push_back(NodeOutput::Notice(Notice::Transition(view, transition)));
                 if matches!(transition, Transition::Appeared | Transition::Returned) {
                     self.watches.handle_in_reach(now, presentity);
                     self.outbox.handle_in_reach(now, presentity);
+                } else if let (Transition::Changed, Some((inbox, Basic::Open))) = (transition, inbox) {
+                    self.outbox.handle_in_reach(now, inbox.node);
                 }
             }
         }

@@ -209,7 +209,7 @@ impl Publication {
             self.jump = None;
             self.publish_at = Some(now);
         }
-        if self.lapses_at().is_some_and(|at| at <= now) {
+        while self.lapses_at().is_some_and(|at| at <= now) {
             self.lapse();
             self.publish_at = Some(now);
             self.outputs.push_back(PublicationOutput::PersistInformation(self.information.clone()));

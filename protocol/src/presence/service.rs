@@ -422,6 +422,8 @@ fn transition(
             (!record.says_the_same(&previous.record)).then_some(Transition::Changed)
         }
         (ContactState::Left | ContactState::Lost, ContactState::Present) => Some(Transition::Returned),
+        // Who left while this node was down is no news to it: it never saw them in this run.
+        (ContactState::Lost, ContactState::Left) if previous.contact.evidence == Evidence::Remembered => None,
         (ContactState::Present | ContactState::Lost, ContactState::Left) => Some(Transition::Left),
         (ContactState::Present, ContactState::Lost) => Some(Transition::Lost),
         (ContactState::Left | ContactState::Lost, _) => None,

@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use hereabouts_protocol::{
     identity::Realm,
     message::instant_message::MessageId,
@@ -45,12 +45,19 @@ pub struct Arguments {
 /// What holds for every command, before or after its name.
 #[derive(Debug, Clone, Args)]
 pub struct Global {
-    /// The directory with the node's key, database and socket [default: $XDG_STATE_HOME/hereabouts,
-    /// or ~/.local/state/hereabouts]. Another directory is another node
-    #[arg(long, global = true, value_name = "DIR", env = "HERE_HOME", hide_env_values = true)]
+    /// The directory of the node: its key, database and socket. Another one is another node [default:
+    /// hereabouts in $XDG_STATE_HOME or in ~/.local/state]
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "HERE_HOME",
+        hide_env_values = true,
+        help_heading = GLOBAL_HEADING
+    )]
     pub home: Option<PathBuf>,
     /// Print stable JSON documents, errors too; commands that go on print one a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL_HEADING)]
     pub json: bool,
 }
 
@@ -140,11 +147,15 @@ pub struct WhoArguments {
 
 /// `here set`.
 #[derive(Debug, Clone, Default, Args)]
-#[command(group(ArgGroup::new("change").required(true).multiple(true).args(CHANGES)))]
+#[command(
+    group(ArgGroup::new("change").required(true).multiple(true).args(CHANGES)),
+    override_usage = "here set [OPTIONS] [STATUS] [FURTHER]...",
+    arg_required_else_help = true
+)]
 pub struct SetArguments {
-    /// Whether the inbox takes messages
-    #[arg(value_enum)]
-    pub status: Option<BasicStatus>,
+    /// open or closed: whether the inbox takes messages
+    #[arg(value_parser = basic_status)]
+    pub status: Option<Basic>,
     /// Words that go with it: away, busy, chat, dnd, xa, or others of a-z, 0-9, '-' and '_'
     #[arg(value_name = "FURTHER")]
     pub further: Vec<Token>,
@@ -173,24 +184,6 @@ pub struct SetArguments {
     /// Take the tuple with this id out of the document
     #[arg(long, value_name = "ID")]
     pub remove_tuple: Option<Token>,
-}
-
-/// RFC 2778's two values of a STATUS, as words of the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BasicStatus {
-    /// the inbox takes messages
-    Open,
-    /// the inbox refuses messages
-    Closed,
-}
-
-impl From<BasicStatus> for Basic {
-    fn from(status: BasicStatus) -> Self {
-        match status {
-            BasicStatus::Open => Self::Open,
-            BasicStatus::Closed => Self::Closed,
-        }
-    }
 }
 
 /// `here send`.
@@ -304,6 +297,14 @@ pub enum ContactAction {
     },
 }
 
+fn basic_status(text: &str) -> Result<Basic, String> {
+    match text {
+        "open" => Ok(Basic::Open),
+        "closed" => Ok(Basic::Closed),
+        _ => Err(format!("say open or closed first, as in `here set open {text}`")),
+    }
+}
+
 fn display_name(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() {
@@ -328,6 +329,8 @@ fn message_name(text: &str) -> Result<String, String> {
 }
 
 const MESSAGE_ID_DIGITS: usize = 32;
+
+const GLOBAL_HEADING: &str = "Options of every command";
 
 /// What `here set` can set; it wants one of these at least.
 const CHANGES: [&str; 6] = ["status", "note", "until", "activity", "tuple", "remove_tuple"];

@@ -65,8 +65,9 @@ Exit codes:
   2  the command line makes no sense
   3  no node runs here; for up: one runs already
   4  the name is unknown, or stands for several
-  send: 10 closed, 11 denied, 12 unauthenticated, 13 rate-limited, 14 too-large, 15 no-such-inbox,
-        16 inbox-full, 17 unsupported-type, 18 malformed, 19 expired, 20 unreachable, 21 indeterminate";
+  send: 10 closed, 11 denied, 12 unauthenticated, 13 rate-limited, 14 too-large,
+        15 no-such-inbox, 16 inbox-full, 17 unsupported-type, 18 malformed, 19 expired,
+        20 unreachable, 21 indeterminate";
 
 #[cfg(test)]
 mod tests {

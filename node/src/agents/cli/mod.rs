@@ -65,7 +65,9 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, Exit
         return Err(Exit::Done);
     }
     if line.iter().any(|word| word == "--json") {
-        let failure = Failure::new(Exit::Usage, "usage", error.to_string().trim_end());
+        let text = error.to_string();
+        let sentence = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+        let failure = Failure::new(Exit::Usage, "usage", sentence);
         return Err(failure::report(&failure.into(), &Output::standard(true)));
     }
     let _ = error.print();

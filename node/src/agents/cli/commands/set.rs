@@ -1,7 +1,7 @@
 //! `here set`: the own status, note, activities and tuples.
 
 use anyhow::Result;
-use hereabouts_protocol::presence::information::{ACTIVITIES, Basic, FURTHER_STATUS_VALUES, Token};
+use hereabouts_protocol::presence::information::{ACTIVITIES, FURTHER_STATUS_VALUES, Token};
 use jiff::Zoned;
 
 use crate::{
@@ -34,7 +34,7 @@ fn change(arguments: &SetArguments, now: &Zoned) -> Result<SetPresence> {
     };
     Ok(SetPresence {
         tuple: arguments.tuple.as_ref().map(ToString::to_string),
-        basic: arguments.status.map(|status| Basic::from(status).into()),
+        basic: arguments.status.map(Into::into),
         further: texts(&arguments.further),
         note: arguments.note.clone().map(|text| NoteDocument { text, language: arguments.language.clone() }),
         activities: texts(&arguments.activity),
