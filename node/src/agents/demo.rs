@@ -13,13 +13,12 @@
 
 mod terminal;
 
-#[cfg(test)]
-pub(super) use self::terminal::words;
-
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
 
-use self::terminal::{Host, Terminal};
+#[cfg(test)]
+pub(super) use self::terminal::words;
+pub(super) use self::terminal::{Host, Terminal};
 use super::cli::{
     Context,
     exit::Exit,

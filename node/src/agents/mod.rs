@@ -7,3 +7,6 @@
 pub mod cli;
 pub mod daemon;
 pub mod demo;
+
+#[cfg(test)]
+mod tests;

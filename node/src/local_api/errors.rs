@@ -237,6 +237,7 @@ impl From<SendError> for ErrorBody {
         match error {
             SendError::Stopped(stopped) => stopped.into(),
             SendError::Message(message) => message.into(),
+            SendError::NeverHeard => Self::new(ErrorCode::NeverHeard, error.to_string()),
             SendError::NoInbox => Self::new(ErrorCode::NoInbox, error.to_string()),
             SendError::Oneself | SendError::OtherRealm => {
                 Self::new(ErrorCode::InvalidRecipient, error.to_string())

@@ -5,14 +5,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use hereabouts_protocol::presence::record::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, NodeAddress};
 use libp2p::{Multiaddr, multiaddr::Protocol};
 
-/// The listen addresses that go into this node's record, best first: TCP before QUIC, IPv4 before IPv6.
-/// Loopback is told only where there is nothing else, as between nodes of one machine; link-local IPv6 is
-/// not, since an address without its zone cannot be dialled.
+/// The listen addresses that go into this node's record, best first: TCP before QUIC, IPv4 before IPv6. Only
+/// those of the widest reach are told: link-local ones where there is nothing better, as on a link without
+/// a router, and loopback where there is nothing else, as between nodes of one machine.
 pub(super) fn published<'a>(listen: impl Iterator<Item = &'a Multiaddr>) -> Vec<NodeAddress> {
     let mut addresses: Vec<&Multiaddr> = listen.filter(|address| is_dialable(address)).collect();
-    if addresses.iter().any(|address| !is_loopback(address)) {
-        addresses.retain(|address| !is_loopback(address));
-    }
+    let widest = addresses.iter().map(|address| reach(address)).max();
+    addresses.retain(|address| Some(reach(address)) == widest);
     addresses.sort_by_key(|address| (!is_tcp(address), ip(address).is_some_and(|ip| ip.is_ipv6())));
     let encoded = addresses.iter().map(|address| address.to_vec()).filter(|bytes| bytes.len() <= ADDRESS_BYTES_MAX);
     encoded.take(ADDRESSES_MAX).map(NodeAddress).collect()
@@ -28,12 +27,12 @@ pub(super) fn is_dialable(address: &Multiaddr) -> bool {
     let mut parts = address.iter();
     let ip_is_usable = match parts.next() {
         Some(Protocol::Ip4(ip)) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
-        Some(Protocol::Ip6(ip)) => !ip.is_unspecified() && !ip.is_multicast() && !is_link_local(&ip),
+        Some(Protocol::Ip6(ip)) => !ip.is_unspecified() && !ip.is_multicast(),
         _ => false,
     };
     let port_is_usable = match (parts.next(), parts.next()) {
         (Some(Protocol::Tcp(port)), None | Some(Protocol::P2p(_))) => port != 0,
-        (Some(Protocol::Udp(port)), Some(Protocol::QuicV1)) => port != 0,
+        (Some(Protocol::Udp(port)), Some(Protocol::QuicV1)) => port != 0 && reach(address) != Reach::Link,
         _ => false,
     };
     ip_is_usable && port_is_usable && parts.all(|part| matches!(part, Protocol::P2p(_)))
@@ -55,12 +54,24 @@ pub(super) fn without_peer(address: Multiaddr) -> Multiaddr {
     address.into_iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
 }
 
-fn is_loopback(address: &Multiaddr) -> bool {
-    ip(address).is_some_and(|ip| ip.is_loopback())
+pub(super) fn is_link_local(ip: &Ipv6Addr) -> bool {
+    ip.segments().first().is_some_and(|segment| segment & 0xffc0 == 0xfe80)
 }
 
-fn is_link_local(ip: &Ipv6Addr) -> bool {
-    ip.segments().first().is_some_and(|segment| segment & 0xffc0 == 0xfe80)
+/// How far an address reaches, in ascending order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Reach {
+    Machine,
+    Link,
+    Network,
+}
+
+fn reach(address: &Multiaddr) -> Reach {
+    match ip(address) {
+        Some(ip) if ip.is_loopback() => Reach::Machine,
+        Some(IpAddr::V6(ip)) if is_link_local(&ip) => Reach::Link,
+        _ => Reach::Network,
+    }
 }
 
 #[cfg(test)]
@@ -68,9 +79,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn link_local_and_foreign_addresses_are_not_dialled() {
+    fn what_is_no_plain_address_of_a_host_is_not_dialled() {
         for bad in [
-            "/ip6/fe80::1/tcp/4000",
+            "/ip6/fe80::1/udp/4000/quic-v1",
             "/ip4/0.0.0.0/tcp/4000",
             "/ip4/10.0.0.1/tcp/0",
             "/ip4/224.0.0.251/udp/5353/quic-v1",
@@ -80,20 +91,22 @@ mod tests {
         ] {
             assert!(!is_dialable(&bad.parse().unwrap()), "{bad}");
         }
-        for good in ["/ip4/10.0.0.1/tcp/4000", "/ip6/fd00::1/udp/4000/quic-v1"] {
+        for good in ["/ip4/10.0.0.1/tcp/4000", "/ip6/fe80::1/tcp/4000", "/ip6/fd00::1/udp/4000/quic-v1"] {
             assert!(is_dialable(&good.parse().unwrap()), "{good}");
         }
     }
 
     #[test]
-    fn loopback_is_told_only_where_there_is_nothing_else() {
+    fn addresses_of_the_widest_reach_are_told_and_no_others() {
         let loopback: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
         let lan: Multiaddr = "/ip4/10.0.0.1/udp/2/quic-v1".parse().unwrap();
         let tcp: Multiaddr = "/ip6/fd00::1/tcp/3".parse().unwrap();
         let told_of = |all: &[&Multiaddr]| -> Vec<Multiaddr> {
             published(all.iter().copied()).iter().filter_map(told).collect()
         };
+        let link: Multiaddr = "/ip6/fe80::1/tcp/4".parse().unwrap();
         assert_eq!(told_of(&[&loopback]), [loopback.clone()]);
-        assert_eq!(told_of(&[&loopback, &lan, &tcp]), [tcp, lan]);
+        assert_eq!(told_of(&[&loopback, &link]), [link.clone()]);
+        assert_eq!(told_of(&[&loopback, &lan, &link, &tcp]), [tcp, lan]);
     }
 }

@@ -303,6 +303,9 @@ pub enum SendError {
     /// The message breaks a limit.
     #[error(transparent)]
     Message(#[from] hereabouts_protocol::message::instant_message::MessageError),
+    /// Nothing was ever heard of the recipient, so where its inbox is is not known.
+    #[error("nothing was ever heard of the recipient; an im: address would say where to send")]
+    NeverHeard,
     /// The recipient's document names no inbox for instant messages.
     #[error("the recipient publishes no inbox for instant messages")]
     NoInbox,

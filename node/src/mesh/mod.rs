@@ -21,6 +21,7 @@ mod addresses;
 mod behaviour;
 mod codec;
 mod driver;
+mod link_local;
 mod overlay;
 mod twice;
 

@@ -3,6 +3,7 @@
 //! Both authenticate the peer's key before a byte of ours is read. TCP is what neighbours are held over: a
 //! link costs nothing while it is idle, and the kernel tells of a crashed process at once. QUIC has fewer
 //! round trips to a far host; its idle timeout is short, since nothing else notices that a peer is gone.
+//! Link-local IPv6 addresses are dialled over TCP only.
 //! A connection that is not ready within [`CONNECT_TIMEOUT`] is given up.
 
 use std::{io, time::Duration};
@@ -19,6 +20,8 @@ use libp2p::{
     noise, quic, tcp, yamux,
 };
 
+use super::link_local::LinkLocal;
+
 /// What the mesh needs of a transport: it ends in an authenticated peer and a muxer.
 pub type MeshTransport = Boxed<(PeerId, StreamMuxerBox)>;
 
@@ -28,7 +31,7 @@ pub type MeshTransport = Boxed<(PeerId, StreamMuxerBox)>;
 /// If no key for Noise can be made.
 pub fn lan(key: &Keypair) -> io::Result<MeshTransport> {
     let noise = noise::Config::new(key).map_err(io::Error::other)?;
-    let tcp = tcp::tokio::Transport::new(tcp::Config::new())
+    let tcp = LinkLocal(tcp::tokio::Transport::new(tcp::Config::new()))
         .upgrade(Version::V1Lazy)
         .authenticate(noise)
         .multiplex(yamux::Config::default())

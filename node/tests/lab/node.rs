@@ -321,12 +321,13 @@ impl Drop for Node {
             return;
         }
         let Some(running) = &self.running else { return };
-        let events = running.lines().all();
+        let mut events = running.lines().all();
+        events.retain(|event| event["event"] != "listening");
         let first = events.len().saturating_sub(TAIL_LINES);
         let complaints = running.complaints();
         let tail: Vec<&str> = complaints.lines().rev().take(TAIL_LINES).collect();
         eprintln!("---- {}: {} events, the last of them:", self.name, events.len());
-        events.iter().skip(first).for_each(|event| eprintln!("{event}"));
+        events.iter().skip(first).for_each(|event| eprintln!("{}", in_brief(event)));
         eprintln!("---- {}: end of its standard error:", self.name);
         tail.iter().rev().for_each(|line| eprintln!("{line}"));
     }
@@ -429,6 +430,28 @@ pub fn have_all_sight(nodes: &[Node]) {
     }
 }
 
+/// An event as a short line; what is about a PRESENTITY would fill a screen.
+fn in_brief(event: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let presentity = &event["presentity"];
+    if presentity.is_null() {
+        return event.to_string();
+    }
+    let (contact, version) = (&presentity["contact"], &presentity["version"]);
+    let status = &presentity["tuples"][0]["status"];
+    format!(
+        "{} {} {}: {} by {}, {status}, note {}, version {}.{}",
+        text(&event["at"]),
+        text(&event["event"]),
+        text(&presentity["name"]),
+        text(&contact["state"]),
+        text(&contact["evidence"]),
+        presentity["note"],
+        version["incarnation"],
+        version["sequence"]
+    )
+}
+
 /// What the environment of whoever runs the tests must not change.
 fn clean_environment(command: &mut Command) {
     command.env_remove("HERE_HOME").env_remove("XDG_STATE_HOME").env("NO_COLOR", "1");
@@ -441,4 +464,4 @@ const HERE: &str = env!("CARGO_BIN_EXE_here");
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Lines shown of each stream of a node that is dropped by a panic.
-const TAIL_LINES: usize = 30;
+const TAIL_LINES: usize = 25;

@@ -202,3 +202,7 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 const CONTENT_TYPE_BYTES_MAX: usize = 127;
 /// The longest tag that BCP 47 asks implementations to handle.
 const LANGUAGE_BYTES_MAX: usize = 35;
+
+#[cfg(test)]
+#[path = "instant_message_tests.rs"]
+mod tests;

@@ -195,7 +195,8 @@ impl Node {
         let to = match draft.to {
             Recipient::Inbox(address) => address,
             Recipient::Presentity(presentity) => {
-                let document = self.service.record(&presentity).and_then(|record| record.body().public.as_ref());
+                let record = self.service.record(&presentity).ok_or(DraftError::NeverHeard)?;
+                let document = record.body().public.as_ref();
                 document.and_then(PresenceInformation::instant_inbox).ok_or(DraftError::NoInbox)?.0
             }
         };
@@ -636,7 +637,10 @@ pub enum DraftError {
     /// The message breaks a limit.
     #[error(transparent)]
     Message(#[from] MessageError),
-    /// The recipient's document is unknown or names no inbox for instant messages.
+    /// Nothing was ever heard of the recipient, so where its inbox is is not known.
+    #[error("nothing was ever heard of the recipient; an im: address would say where to send")]
+    NeverHeard,
+    /// The recipient's document names no inbox for instant messages.
     #[error("the recipient publishes no inbox for instant messages")]
     NoInbox,
     /// The message is for this node itself.

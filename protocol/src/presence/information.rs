@@ -339,3 +339,7 @@ pub const VALUES_MAX: usize = 8;
 const TOKEN_BYTES_MAX: usize = 32;
 /// The longest tag that BCP 47 asks implementations to handle.
 const LANGUAGE_BYTES_MAX: usize = 35;
+
+#[cfg(test)]
+#[path = "information_tests.rs"]
+mod tests;

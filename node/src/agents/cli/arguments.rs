@@ -16,7 +16,7 @@ use hereabouts_protocol::{
 use libp2p::Multiaddr;
 
 use super::{
-    help,
+    help, sanitise,
     times::{Lasting, Until},
 };
 
@@ -306,17 +306,15 @@ fn basic_status(text: &str) -> Result<Basic, String> {
 }
 
 fn display_name(text: &str) -> Result<String, String> {
-    let name = text.trim();
+    // What others would not be shown need not be sent to them.
+    let name = sanitise::line(text);
     if name.is_empty() {
         return Err("a name needs at least one visible character".to_owned());
     }
     if name.len() > DISPLAY_NAME_BYTES_MAX {
         return Err(format!("a name is at most {DISPLAY_NAME_BYTES_MAX} bytes, this one is {}", name.len()));
     }
-    if name.chars().any(char::is_control) {
-        return Err("a name is a single line without control characters".to_owned());
-    }
-    Ok(name.to_owned())
+    Ok(name)
 }
 
 fn message_name(text: &str) -> Result<String, String> {
@@ -403,6 +401,6 @@ mod tests {
         }
         let long = "x".repeat(65);
         assert!(Arguments::try_parse_from(["here", "up", "--name", &long]).is_err());
-        assert!(Arguments::try_parse_from(["here", "up", "--name", " "]).is_err());
+        assert!(Arguments::try_parse_from(["here", "up", "--name", " \u{200b}"]).is_err());
     }
 }

@@ -51,7 +51,7 @@ pub(in crate::agents) fn report(error: &anyhow::Error, output: &Output) -> Exit 
         (None, Some(failure)) => (failure.exit, failure.code),
         (None, None) => of_home(error),
     };
-    let message = format!("{error:#}");
+    let message = with_causes(error);
     say(output, &json!({ "error": { "code": code, "message": message } }), &message);
     exit
 }
@@ -68,6 +68,19 @@ fn say(output: &Output, document: &impl serde::Serialize, text: &str) {
     if !output.json || output.document(document).is_err() {
         output.notice(sanitise::text(text));
     }
+}
+
+/// The error and its causes, without those that the error before them has put into words already.
+fn with_causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| {
+        if told.is_empty() {
+            cause
+        } else if told.contains(&cause) {
+            told
+        } else {
+            format!("{told}: {cause}")
+        }
+    })
 }
 
 fn with_candidates(body: &ErrorBody) -> String {
@@ -87,7 +100,7 @@ fn line(candidate: &PersonDocument) -> String {
 const fn exit_of(code: ErrorCode) -> Exit {
     use hereabouts_protocol::message::instant_message::FailureReason;
     match code {
-        ErrorCode::UnknownName | ErrorCode::AmbiguousName => Exit::UnknownName,
+        ErrorCode::UnknownName | ErrorCode::AmbiguousName | ErrorCode::NeverHeard => Exit::UnknownName,
         ErrorCode::MessageTooLarge => Exit::NotDelivered(FailureReason::TooLarge),
         ErrorCode::NoInbox => Exit::NotDelivered(FailureReason::NoSuchInbox),
         ErrorCode::InvalidMessage => Exit::NotDelivered(FailureReason::Malformed),
@@ -98,7 +111,6 @@ const fn exit_of(code: ErrorCode) -> Exit {
         | ErrorCode::NotFound
         | ErrorCode::MethodNotAllowed
         | ErrorCode::AmbiguousId
-        | ErrorCode::NeverHeard
         | ErrorCode::InvalidPresence
         | ErrorCode::InvalidPetname
         | ErrorCode::InvalidRecipient
@@ -153,6 +165,8 @@ mod tests {
     fn any_other_error_is_told_with_its_causes() {
         let error = Err::<(), _>(io::Error::other("disk on fire")).context("cannot read the text").unwrap_err();
         assert_eq!(reported(&error, false), (Exit::Failed, "here: cannot read the text: disk on fire\n".to_owned()));
+        let told = Err::<(), _>(io::Error::other("disk on fire")).context("no store: disk on fire").unwrap_err();
+        assert_eq!(reported(&told, false).1, "here: no store: disk on fire\n", "no cause is told twice");
         let (exit, json) = reported(&anyhow!(Failure::new(Exit::NoNode, "no-node", "no node runs here")), true);
         assert_eq!(exit, Exit::NoNode);
         assert_eq!(json, "{\"error\":{\"code\":\"no-node\",\"message\":\"no node runs here\"}}\n");

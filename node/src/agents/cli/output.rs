@@ -179,7 +179,7 @@ pub const WARNING: Style = AnsiColor::Red.on_default();
 pub const FAINT: Style = Style::new().dimmed();
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(in crate::agents) mod tests {
     use super::*;
 
     /// A writer that keeps what is written.

@@ -32,7 +32,8 @@ pub(super) async fn run(context: &Context, arguments: &UpArguments) -> Result<Ex
         () = context.output.closed() => Ok(()),
     };
     leave(context, daemon, &wishes).await?;
-    narrated.map(|()| Exit::Done)
+    narrated?;
+    Ok(Exit::Done)
 }
 
 fn options(home: PathBuf, arguments: &UpArguments) -> Options {
@@ -91,7 +92,15 @@ fn introduce(context: &Context, node: &NodeDocument) -> Result<(), OutputClosed>
 /// Says goodbye, unless a second wish to end comes before that is done.
 async fn leave(context: &Context, daemon: Daemon, wishes: &Wishes) -> Result<()> {
     tokio::select! {
-        left = daemon.leave() => left,
+        left = daemon.leave() => {
+            left?;
+            if !context.output.json {
+                let now = Zoned::now();
+                // Nobody may be reading any more, and that may be why it leaves.
+                let _ = context.output.line(events::at(now.timestamp(), "left", &context.output, &now));
+            }
+            Ok(())
+        }
         () = wishes.to_end_at_once() => {
             context.output.notice("ended without saying goodbye");
             Ok(())

@@ -24,16 +24,16 @@ use crate::agents::cli::{
 
 /// One of the demo's machines: a node's directory, and commands that are run against it.
 #[derive(Debug, Clone)]
-pub(super) struct Host {
+pub(in crate::agents) struct Host {
     /// What stands before the `$`.
-    pub(super) prompt: &'static str,
+    pub(in crate::agents) prompt: &'static str,
     /// The directory of its node.
-    pub(super) home: PathBuf,
+    pub(in crate::agents) home: PathBuf,
 }
 
 impl Host {
     /// Runs a command to its end; what it printed, and how it ended.
-    pub(super) async fn run(&self, line: &str) -> Result<(String, Exit)> {
+    pub(in crate::agents) async fn run(&self, line: &str) -> Result<(String, Exit)> {
         let printed = Printed::default();
         let (_never, interrupt) = Interrupter::new();
         let exit = command(self, line, printed.clone(), interrupt)?.await;
@@ -41,7 +41,7 @@ impl Host {
     }
 
     /// Starts a command that goes on.
-    pub(super) fn start(&self, line: &str) -> Result<Terminal> {
+    pub(in crate::agents) fn start(&self, line: &str) -> Result<Terminal> {
         let printed = Printed::default();
         let (interrupter, interrupt) = Interrupter::new();
         let command = tokio::spawn(command(self, line, printed.clone(), interrupt)?);
@@ -51,7 +51,7 @@ impl Host {
 
 /// A command that goes on, and its output.
 #[derive(Debug)]
-pub(super) struct Terminal {
+pub(in crate::agents) struct Terminal {
     line: String,
     command: JoinHandle<Exit>,
     interrupter: Interrupter,
@@ -61,7 +61,7 @@ pub(super) struct Terminal {
 
 impl Terminal {
     /// Waits for a line that contains `text` and was not waited for before. Returns that line.
-    pub(super) async fn line_with(&mut self, text: &str) -> Result<String> {
+    pub(in crate::agents) async fn line_with(&mut self, text: &str) -> Result<String> {
         let seen = self.lines_seen;
         let find = |printed: &String| {
             let complete = &printed[..printed.rfind('\n').map_or(0, |end| end + 1)];
@@ -79,18 +79,18 @@ impl Terminal {
     }
 
     /// All that was printed so far.
-    pub(super) fn printed(&self) -> String {
+    pub(in crate::agents) fn printed(&self) -> String {
         self.printed.borrow().clone()
     }
 
     /// Ctrl-c: asks the command to end, and waits for it.
-    pub(super) async fn interrupt(self) -> Result<Exit> {
+    pub(in crate::agents) async fn interrupt(self) -> Result<Exit> {
         self.interrupter.interrupt();
         Ok(self.command.await?)
     }
 
     /// Waits for the command to end by itself.
-    pub(super) async fn ended(self) -> Result<Exit> {
+    pub(in crate::agents) async fn ended(self) -> Result<Exit> {
         match timeout(WAIT_MAX, self.command).await {
             Ok(exit) => Ok(exit?),
             Err(_) => Err(anyhow!("`{}` did not end within {} s", self.line, WAIT_MAX.as_secs())),
@@ -98,7 +98,7 @@ impl Terminal {
     }
 
     /// Ends the command wherever it is, without another instruction of it being run.
-    pub(super) async fn kill(self) {
+    pub(in crate::agents) async fn kill(self) {
         self.command.abort();
         // It says that it was aborted, as it was meant to be.
         let _ = self.command.await;
@@ -150,7 +150,7 @@ impl Write for Printed {
 }
 
 /// How long something may take that takes a second at most on a machine that is not overloaded.
-pub(super) const WAIT_MAX: Duration = Duration::from_secs(30);
+pub(in crate::agents) const WAIT_MAX: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

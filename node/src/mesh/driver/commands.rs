@@ -141,6 +141,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             Err(error) => drop(reply.send(Err(match error {
                 DraftError::Message(error) => SendError::Message(error),
+                DraftError::NeverHeard => SendError::NeverHeard,
                 DraftError::NoInbox => SendError::NoInbox,
                 DraftError::Oneself => SendError::Oneself,
                 DraftError::OtherRealm => SendError::OtherRealm,

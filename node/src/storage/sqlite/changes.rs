@@ -63,8 +63,8 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
 }
 
 /// Forgets received messages that are older than [`RECEIVED_IDS_KEPT`] at `now` or exceed `ids_max`, oldest
-/// first, at most [`RECEIVED_FORGOTTEN_MAX`] at a time so that no transaction grows long. Those that still lie
-/// in the inbox are passed over.
+/// first, at most [`RECEIVED_FORGOTTEN_MAX`] at a time so that no transaction grows long. Those that lie
+/// in the inbox still are passed over.
 ///
 /// Looks only beyond the cursor `from`, and returns the cursor from which to go on the next time.
 pub(super) fn forget_received(

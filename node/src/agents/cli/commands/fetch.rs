@@ -98,6 +98,9 @@ fn contact(presentity: &PresentityDocument, now: &Zoned) -> String {
 }
 
 fn source(fetched: &FetchedDocument, now: &Zoned) -> String {
+    if fetched.presentity.is_self {
+        return "this node itself".to_owned();
+    }
     match fetched.source {
         SourceWord::Direct => "asked from their node just now".to_owned(),
         SourceWord::Known => {

@@ -3,7 +3,10 @@
 use std::io::{self, IsTerminal, Read};
 
 use anyhow::{Context as _, Result};
-use hereabouts_protocol::message::instant_message::{BODY_BYTES_MAX, FailureReason};
+use hereabouts_protocol::message::{
+    instant_message::{BODY_BYTES_MAX, FailureReason},
+    outbox::LIFETIME_MAX,
+};
 use jiff::Zoned;
 
 use crate::{
@@ -116,9 +119,14 @@ fn read_bounded(source: impl Read) -> Result<String> {
 }
 
 fn seconds(lasting: &Lasting, now: &Zoned) -> Result<u64> {
-    let end = lasting.end(now).map_err(|error| Failure::new(Exit::Usage, "bad-time", format!("--expires: {error}")))?;
-    // Rounded up, since zero would mean no time at all.
-    Ok(end.duration_since(now.timestamp()).unsigned_abs().as_secs().max(1))
+    let bad = |message: String| Failure::new(Exit::Usage, "bad-time", format!("--expires: {message}"));
+    let end = lasting.end(now).map_err(|error| bad(error.to_string()))?;
+    let duration = end.duration_since(now.timestamp()).unsigned_abs();
+    if duration > LIFETIME_MAX {
+        return Err(bad(format!("a message waits for {} days at most", LIFETIME_MAX.as_secs() / 86_400)).into());
+    }
+    // Less than a second would be no time at all.
+    Ok(duration.as_secs().max(1))
 }
 
 #[cfg(test)]
@@ -164,5 +172,7 @@ mod tests {
         let now = "2030-03-05T11:42:00[UTC]".parse().unwrap();
         assert_eq!(seconds(&"2h".parse().unwrap(), &now).unwrap(), 7200);
         assert_eq!(seconds(&"1ms".parse().unwrap(), &now).unwrap(), 1);
+        assert_eq!(seconds(&"7d".parse().unwrap(), &now).unwrap(), 604_800);
+        assert!(seconds(&"8d".parse().unwrap(), &now).is_err());
     }
 }

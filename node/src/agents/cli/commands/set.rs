@@ -19,8 +19,8 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SetArgume
         return Ok(Exit::Done);
     }
     output.line(words::sentence(&own, &now))?;
-    advise(context, "status word", &arguments.further, &FURTHER_STATUS_VALUES);
-    advise(context, "activity", &arguments.activity, &ACTIVITIES);
+    advise(context, &arguments.further, &FURTHER_STATUS_VALUES, USUAL_FURTHER);
+    advise(context, &arguments.activity, &ACTIVITIES, USUAL_ACTIVITIES);
     Ok(Exit::Done)
 }
 
@@ -51,11 +51,14 @@ fn texts(words: &[Token]) -> Option<Vec<String>> {
 }
 
 /// Any word may be published, but one that nobody's program knows is more often a slip.
-fn advise(context: &Context, what: &str, given: &[Token], known: &[&str]) {
+fn advise(context: &Context, given: &[Token], known: &[&str], usual: &str) {
     for word in given.iter().filter(|word| !known.contains(&word.as_str())) {
-        context.output.notice(format!("published, but \"{word}\" is no usual {what}; usual are {}", known.join(", ")));
+        context.output.notice(format!("published, but \"{word}\" is no usual {usual}"));
     }
 }
+
+const USUAL_FURTHER: &str = "status word; those are away, busy, chat, dnd and xa";
+const USUAL_ACTIVITIES: &str = "activity; those are listed in RFC 4480, such as meeting, lunch and travel";
 
 #[cfg(test)]
 mod tests {
