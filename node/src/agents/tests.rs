@@ -52,14 +52,13 @@ async fn a_watch_prints_one_line_for_each_change_and_none_for_a_refresh_or_a_res
     let Pair { directory: _directory, alice, bob, alice_up, mut bob_up } = Pair::start().await;
     let mut watch = alice.start("here watch bob").unwrap();
     watch.line_with("Bob is open").await.unwrap();
-    bob_up.line_with("Alice watches you now").await.unwrap();
     printed(&bob, "here set open away", 0).await;
     watch.line_with("Bob is open · away").await.unwrap();
     printed(&bob, "here set open away", 0).await;
     assert_eq!(alice_up.interrupt().await.unwrap(), Exit::Done);
     let mut alice_up = alice.start(&format!("here up {LOOPBACK}")).unwrap();
     alice_up.line_with("Bob is back").await.unwrap();
-    bob_up.line_with("Alice watches you now").await.unwrap();
+    bob_up.line_with("Alice is back").await.unwrap();
     printed(&bob, "here set closed", 0).await;
     watch.line_with("Bob is closed").await.unwrap();
     let lines = watch.printed();

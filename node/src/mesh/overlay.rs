@@ -87,6 +87,9 @@ impl Overlay {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.addresses.retain(|address| addresses.contains(address) || known.last_reached.as_ref() == Some(address));
             known.departed = false;
+            // A new record is a sign of life, so that an earlier failure counts no more.
+            known.tries = 0;
+            known.dial_at = None;
         }
         for address in addresses {
             self.learn(now, peer, address, wait);
@@ -165,7 +168,8 @@ impl Overlay {
         if was_linked {
             self.outputs.push_back(OverlayOutput::LinkDown { peer });
         }
-        if was_linked && !known.departed {
+        // Also one that had not said yet what it is: something of it may have been taken for a sign of life.
+        if !known.departed {
             known.confirming = true;
             known.dial_at = Some(now);
         }

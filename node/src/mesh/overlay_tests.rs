@@ -38,6 +38,19 @@ fn a_lost_link_is_redialled_at_once_and_reported_when_that_fails() {
 }
 
 #[test]
+fn a_connection_that_breaks_before_its_peer_said_what_it_is_is_confirmed_too() {
+    let (own, peer) = two();
+    let mut overlay = overlay(own);
+    overlay.handle_connected(at(0), peer, connection(1), false, &tcp(9));
+    overlay.handle_record(at(1), peer, vec![tcp(1)]);
+    overlay.run(1);
+    overlay.handle_disconnected(at(2), peer, connection(1));
+    assert_eq!(overlay.run(2), [OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]);
+    overlay.handle_dial_failed(at(3), peer, true);
+    assert_eq!(overlay.run(3), [OverlayOutput::Unreachable { peer, was_linked: true }]);
+}
+
+#[test]
 fn who_said_goodbye_is_not_redialled_until_it_is_found_anew() {
     let (own, peer) = two();
     let mut overlay = linked(own, peer);
