@@ -3,7 +3,7 @@
 use std::{env, process::ExitCode};
 
 use hereabouts::agents::cli::{self, arguments::Arguments, exit::Exit, interrupt::Interrupt, output::Output};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 fn main() -> ExitCode {
     let arguments = match cli::parse(env::args_os()) {
@@ -36,12 +36,15 @@ fn runtime(arguments: &Arguments) -> std::io::Result<tokio::runtime::Runtime> {
 }
 
 fn log_to_standard_error() {
-    let filter = EnvFilter::builder().with_env_var("HERE_LOG").with_default_directive(DEFAULT_LOG_LEVEL.into());
+    let directives = env::var("HERE_LOG").unwrap_or_else(|_| LOG_DEFAULT.to_owned());
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::WARN.into());
     tracing_subscriber::fmt()
-        .with_env_filter(filter.from_env_lossy())
+        .with_env_filter(filter.parse_lossy(directives))
         .with_writer(std::io::stderr)
         .with_ansi(cli::output::standard_error_shows_colour())
         .init();
 }
 
-const DEFAULT_LOG_LEVEL: tracing::level_filters::LevelFilter = tracing::level_filters::LevelFilter::WARN;
+/// mDNS calls each packet that an interface does not take an error, as every new IPv6 address does for a
+/// second or two. That it does not work at all is told as trouble of the node.
+const LOG_DEFAULT: &str = "warn,libp2p_mdns=off";

@@ -205,10 +205,12 @@ fn a_restart_keeps_identity_and_status_and_raises_the_incarnation() {
     nodes[1].restart();
     let third = incarnation(&nodes[1]);
     assert!(third > second, "{third} > {second}");
-    let seen = nodes[0].wait_contact(&nodes[1], "present");
-    let seen_incarnation = seen["version"]["incarnation"].as_u64();
-    assert_eq!((basic(&seen), &seen["note"]["text"]), ("open", &json!("deep in it")), "{seen:#}");
-    assert_eq!((seen_incarnation, further(&seen)), (Some(third), vec!["busy"]), "{seen:#}");
+    let who = nodes[0].wait_who("the third run of Bob", |who| {
+        entry(who, &id).is_some_and(|seen| seen["version"]["incarnation"] == third)
+    });
+    let seen = entry(&who, &id).expect("it was there just now");
+    assert_eq!((basic(seen), further(seen)), ("open", vec!["busy"]), "{seen:#}");
+    assert_eq!((&seen["contact"]["state"], &seen["note"]["text"]), (&json!("present"), &json!("deep in it")));
 }
 
 #[test]

@@ -9,16 +9,14 @@
 //! of which [`Daemon::ended`] tells. One that is dropped ends without a goodbye, which is a power cut to the
 //! others. The directory is released when the mesh and its store are gone.
 //!
-//! **Limits**: saying goodbye and finishing requests may take [`LEAVE_TIME_MAX`] together; after that the node
-//! ends all the same. What was acknowledged is on disk by then in any case.
+//! **Limits**: saying goodbye and finishing requests may take [`LEAVE_TIME_MAX`] together; after that the
+//! node ends all the same. What was acknowledged is on disk by then in any case.
 
 use std::{collections::BTreeSet, env, fs, io, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use futures::StreamExt;
-use hereabouts_protocol::{
-    identity::Realm, node::NodeLimits, presence::information::DISPLAY_NAME_BYTES_MAX,
-};
+use hereabouts_protocol::{identity::Realm, node::NodeLimits, presence::information::DISPLAY_NAME_BYTES_MAX};
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use rand::{TryRng, rngs::SysRng};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
@@ -74,11 +72,8 @@ impl Daemon {
         let key = home.key()?;
         let (database, restored) = Database::open(&home.database_path())?;
         let socket = ApiSocket::bind(home.socket_path()).context("cannot offer the local API")?;
-        let (discovery, troubles) = if options.mdns {
-            Lan::mdns(key.public().to_peer_id())
-        } else {
-            (Lan::off(), Vec::new())
-        };
+        let (discovery, troubles) =
+            if options.mdns { Lan::mdns(key.public().to_peer_id()) } else { (Lan::off(), Vec::new()) };
         let listen = if options.listen.is_empty() { listen_default() } else { options.listen };
         let awaited = listen.iter().map(Family::of).collect();
         let config = MeshConfig {
@@ -176,7 +171,10 @@ pub const LISTEN_DEFAULT: [&str; 4] =
     ["/ip4/0.0.0.0/tcp/0", "/ip6/::/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1", "/ip6/::/udp/0/quic-v1"];
 
 fn listen_default() -> Vec<Multiaddr> {
-    LISTEN_DEFAULT.iter().map(|address| address.parse().expect("the addresses above are well formed")).collect()
+    LISTEN_DEFAULT
+        .iter()
+        .map(|address| address.parse().expect("the addresses above are well formed"))
+        .collect()
 }
 
 fn seed() -> Result<[u8; 32]> {

@@ -29,7 +29,9 @@ use super::cli::{
 /// Plays the session.
 pub(super) async fn run(context: &Context) -> Result<Exit> {
     if context.output.json {
-        return Err(Failure::new(Exit::Usage, "usage", "the demo is for people to read; leave out --json").into());
+        return Err(
+            Failure::new(Exit::Usage, "usage", "the demo is for people to read; leave out --json").into()
+        );
     }
     let wishes = context.interrupt.listen()?;
     let directory = TempDir::with_prefix("here-demo-").context("cannot make a directory for the demo")?;
@@ -44,8 +46,8 @@ async fn play(output: &Output, directory: &TempDir) -> Result<()> {
     let host = |prompt: &'static str| Host { prompt, home: directory.path().join(prompt) };
     let stage = Stage { output, alice: host("a"), bob: host("b"), carol: host("c") };
     stage.say(
-        "Three nodes in this one process, on loopback. There is no mDNS here, so Bob and Carol are told where \
-         Alice is.\nEach has a directory of its own, as a, b and c would on three machines.",
+        "Three nodes in this one process, on loopback. There is no mDNS here, so Bob and Carol are told\n\
+         where Alice is. Each has a directory of its own, as a, b and c would on three machines.",
     )?;
     let (mut alice, bob, carol) = stage.start_nodes().await?;
     stage.presence().await?;
@@ -108,8 +110,9 @@ impl Stage<'_> {
 
     async fn power_cut(&self, alice: &mut Terminal, bob: Terminal, watcher: &mut Terminal) -> Result<()> {
         self.run(&self.bob, "here set open").await?;
+        self.say("Alice's watch says:")?;
         self.show(&watcher.line_with("Bob is open").await?)?;
-        self.say("Now Bob's node is ended in the middle of whatever it does, without a goodbye, as by a power cut.")?;
+        self.say("Now Bob's node is ended at once, without a goodbye, as by a power cut.")?;
         bob.kill().await;
         self.say("Alice's watch says:")?;
         self.show(&watcher.line_with("out of contact").await?)?;

@@ -62,7 +62,8 @@ async fn a_watch_prints_one_line_for_each_change_and_none_for_a_refresh_or_a_res
     printed(&bob, "here set closed", 0).await;
     watch.line_with("Bob is closed").await.unwrap();
     let lines = watch.printed();
-    let changes: Vec<_> = lines.lines().filter_map(|line| line.split_once("  ").map(|(_, change)| change)).collect();
+    let changes: Vec<_> =
+        lines.lines().filter_map(|line| line.split_once("  ").map(|(_, change)| change)).collect();
     assert_eq!(changes, ["Bob is open", "Bob is open · away", "Bob is closed"]);
     assert_eq!(watch.interrupt().await.unwrap(), Exit::Done);
     let left = printed(&alice, "here subscriptions --json", 0).await;
@@ -82,7 +83,12 @@ async fn a_followed_inbox_prints_each_message_once_over_a_restart_of_its_node() 
     printed(&alice, "here send bob three --queue", 0).await;
     let _bob_up = bob.start(&format!("here up {LOOPBACK}")).unwrap();
     follow.line_with("Alice: three").await.unwrap();
-    let texts: Vec<_> = follow.printed().lines().filter_map(|line| line.split_once("Alice: ")).map(|(_, text)| text.to_owned()).collect();
+    let texts: Vec<_> = follow
+        .printed()
+        .lines()
+        .filter_map(|line| line.split_once("Alice: "))
+        .map(|(_, text)| text.to_owned())
+        .collect();
     assert_eq!(texts, ["one", "two", "three"]);
     assert_eq!(follow.interrupt().await.unwrap(), Exit::Done);
 }
@@ -93,7 +99,10 @@ async fn scripts_tell_failures_apart_by_exit_code_and_by_code() {
     assert_eq!(code_of_error(&alice, "here up --no-mdns --json", 3).await, "already-running");
     assert_eq!(code_of_error(&alice, "here fetch zed --json", 4).await, "unknown-name");
     assert_eq!(code_of_error(&alice, "here inbox read 12 --json", 1).await, "not-found");
-    assert_eq!(code_of_error(&alice, "here set open --until 2020-01-01T00:00:00Z --json", 2).await, "bad-time");
+    assert_eq!(
+        code_of_error(&alice, "here set open --until 2020-01-01T00:00:00Z --json", 2).await,
+        "bad-time"
+    );
     printed(&bob, "here set closed", 0).await;
     let sent = printed(&alice, "here send bob hi --json", 10).await;
     assert!(sent.contains("\"outcome\":\"failed\",\"reason\":\"closed\""), "{sent}");
@@ -114,7 +123,8 @@ async fn the_demo_plays_to_its_end() {
     let exit = super::cli::run(arguments, Output::into_writer(written.clone(), false), interrupt).await;
     let text = written.text();
     assert_eq!(exit, Exit::Done, "{text}");
-    for line in ["Bob is out of contact", "failed: closed", "Carol left", "to Bob: delivered", "That was it"] {
+    for line in ["Bob is out of contact", "failed: closed", "Carol left", "to Bob: delivered", "That was it"]
+    {
         assert!(text.contains(line), "{line} is missing in:\n{text}");
     }
 }

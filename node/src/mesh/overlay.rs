@@ -523,7 +523,7 @@ pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
 /// Links up to which a node dials on its own. Up to here every node watches every other.
 pub(super) const NEIGHBOURS_TARGET: usize = 40;
 /// The end with the higher id gives the other this long to dial.
-const HIGHER_ID_WAITS: Duration = Duration::from_millis(400);
+const HIGHER_ID_WAITS: Duration = Duration::from_millis(100);
 /// A record can reach everybody at once; not everybody is to dial its node in the same instant.
 const RECORD_SPREAD: Duration = Duration::from_millis(200);
 const REMEMBERED_SPREAD: Duration = Duration::from_millis(100);

@@ -16,7 +16,7 @@ fn of_two_that_find_each_other_the_lower_id_dials_and_the_higher_only_later() {
     overlay.handle_discovered(at(0), lower, tcp(1));
     assert_eq!(overlay.run(0), []);
     assert_eq!(overlay.poll_timeout(), Some(at(0) + HIGHER_ID_WAITS));
-    assert_eq!(overlay.run(400), [OverlayOutput::Dial { peer: lower, addresses: vec![tcp(1)] }]);
+    assert_eq!(overlay.run(100), [OverlayOutput::Dial { peer: lower, addresses: vec![tcp(1)] }]);
 }
 
 #[test]

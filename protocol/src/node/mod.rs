@@ -507,7 +507,8 @@ impl Node {
             Some(Persisting::Incarnation(incarnation)) if outcomes.is_some() => {
                 self.publication.handle_incarnation_stored(now, incarnation);
             }
-            Some(Persisting::Incarnation(_)) => {
+            Some(Persisting::Incarnation(incarnation)) => {
+                self.publication.handle_incarnation_store_failed(incarnation);
                 self.trouble("the boot counter could not be stored, so nothing newer can be published");
             }
             Some(Persisting::Nothing) if outcomes.is_none() => {
@@ -548,9 +549,18 @@ impl Node {
         offered
     }
 
+    /// What a comparison is answered from.
     fn table(&self) -> Vec<Line> {
-        let own = self.publication.record().map(|own| (own.presentity(), own.version(), fingerprint(own)));
-        self.service.fingerprints().chain(own).collect()
+        self.service.fingerprints().chain(self.own_line()).collect()
+    }
+
+    /// What a comparison is asked about.
+    fn table_heard(&self) -> Vec<Line> {
+        self.service.fingerprints_heard().chain(self.own_line()).collect()
+    }
+
+    fn own_line(&self) -> Option<Line> {
+        self.publication.record().map(|own| (own.presentity(), own.version(), fingerprint(own)))
     }
 
     fn told(&self, now: Timestamp, presentity: &Presentity) -> Option<ToldRecord> {

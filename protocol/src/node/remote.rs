@@ -257,7 +257,7 @@ impl Node {
             matches!(pending, Pending::Compare { peer: other, .. } | Pending::Exchange { peer: other, .. } if *other == peer)
         });
         if !busy {
-            let digest = Digest::of(&self.table());
+            let digest = Digest::of(&self.table_heard());
             let request = OutgoingRequest::Presence(PresenceRequest::Compare(digest.clone()));
             self.send_request(peer, request, Pending::Compare { peer, digest, round, before });
         }
@@ -272,7 +272,7 @@ impl Node {
         round: u32,
         before: &Plan,
     ) {
-        let plan = plan(&self.table(), digest, difference);
+        let plan = plan(&self.table_heard(), digest, difference);
         // The same plan again: the last round moved nothing, since a table is full, say.
         if plan.is_empty() || plan == *before {
             return;

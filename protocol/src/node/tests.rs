@@ -1,1 +1,9 @@
-
+mod chaos;
+mod convergence;
+mod disk;
+mod hostile;
+mod mesh;
+mod messages;
+mod queueing;
+mod versions;
+mod watching;

@@ -185,6 +185,14 @@ impl Publication {
         }
     }
 
+    /// The store failed to keep an incarnation: it is tried again when this presentity is next heard of.
+    pub fn handle_incarnation_store_failed(&mut self, incarnation: u64) {
+        if self.jump.as_ref().is_some_and(|jump| jump.incarnation == incarnation) {
+            self.jump = None;
+            self.overtaken_times = self.overtaken_times.saturating_sub(1);
+        }
+    }
+
     /// Says goodbye: a last record, after which nothing is published.
     pub fn handle_depart(&mut self, now: Timestamp) {
         if !self.departed {
@@ -296,7 +304,8 @@ impl Publication {
 pub enum PublicationOutput {
     /// Spread this record.
     Publish(PresenceRecord),
-    /// Store the boot counter durably, then call [`Publication::handle_incarnation_stored`].
+    /// Store the boot counter durably, then call [`Publication::handle_incarnation_stored`], or
+    /// [`Publication::handle_incarnation_store_failed`] if that failed.
     PersistIncarnation(u64),
     /// Store the document.
     PersistInformation(PresenceInformation),

@@ -219,6 +219,21 @@ fn a_node_that_hears_of_itself_with_a_higher_version_stores_a_higher_incarnation
 }
 
 #[test]
+fn a_jump_that_could_not_be_stored_is_tried_again_when_its_reason_is_heard_of_again() {
+    let mut publication = published();
+    for _ in 0..5 {
+        publication.handle_overtaken(at(2), &record(&alice(), 9, 4));
+        assert_eq!(outputs(&mut publication), [PublicationOutput::PersistIncarnation(10)]);
+        publication.handle_incarnation_store_failed(10);
+        publication.handle_timeout(at(2));
+    }
+    publication.handle_overtaken(at(3), &record(&alice(), 9, 4));
+    outputs(&mut publication);
+    publication.handle_incarnation_stored(at(3), 10);
+    assert_eq!(versions(&mut publication), [(10, 1)]);
+}
+
+#[test]
 fn before_the_first_record_only_what_beats_this_run_makes_it_jump() {
     let mut publication = publication();
     publication.handle_overtaken(at(0), &record(&alice(), INCARNATION - 1, 7));

@@ -37,6 +37,7 @@ impl PresenceRecord {
     ///
     /// # Panics
     /// If `key` is not the key of `body.presentity`: the caller's mistake, never a peer's.
+    #[expect(clippy::unwrap_in_result, reason = "signing fails for other kinds of keys only, see the assertion")]
     pub fn sign(body: RecordBody, key: &Keypair) -> Result<Self, RecordError> {
         assert_eq!(Presentity::from_public_key(&key.public()), Some(body.presentity), "a record is signed by its own key");
         body.check()?;

@@ -63,6 +63,7 @@ impl PresenceService {
         let presentity = record.presentity();
         if let Some(known) = self.entries.get(&presentity) {
             if known.record.bytes() == record.bytes() {
+                self.confirm(now, presentity, source);
                 return Offered::Known;
             }
             if !record.supersedes(&known.record) {
@@ -71,13 +72,7 @@ impl PresenceService {
         } else if !self.make_room() {
             return Offered::TableFull;
         }
-        let unix = self.clock.unix(now);
-        let heard_at = match source {
-            Source::Direct | Source::Gossip => unix,
-            Source::Told { elapsed, .. } => unix - elapsed,
-            Source::Restored { heard_at } => heard_at.min(unix),
-        };
-        self.replace(record, source, heard_at);
+        self.replace(record, source, self.heard_at(now, source));
         Offered::Newer
     }
 
@@ -167,9 +162,48 @@ impl PresenceService {
         Some((&entry.record, elapsed, entry.contact.state == ContactState::Lost))
     }
 
-    /// The fingerprint of every record, for comparing two tables.
+    /// The fingerprint of every record, for answering a comparison of two tables.
     pub fn fingerprints(&self) -> impl Iterator<Item = (Presentity, Version, u64)> + '_ {
         self.entries.iter().map(|(presentity, entry)| (*presentity, entry.record.version(), entry.fingerprint))
+    }
+
+    /// The same, for asking: what is only remembered from an earlier run is left out, so that the other node
+    /// tells of it again, and with it whether the presentity is in contact.
+    pub fn fingerprints_heard(&self) -> impl Iterator<Item = (Presentity, Version, u64)> + '_ {
+        let heard = self.entries.iter().filter(|(_, entry)| entry.contact.evidence != Evidence::Remembered);
+        heard.map(|(presentity, entry)| (*presentity, entry.record.version(), entry.fingerprint))
+    }
+
+    fn heard_at(&self, now: Timestamp, source: Source) -> UnixTime {
+        let unix = self.clock.unix(now);
+        match source {
+            Source::Direct | Source::Gossip => unix,
+            Source::Told { elapsed, .. } => unix - elapsed,
+            Source::Restored { heard_at } => heard_at.min(unix),
+        }
+    }
+
+    /// Takes over what somebody who is in contact says of a presentity that is only remembered. That its
+    /// record is gossiped again proves nothing: anybody may have kept it.
+    fn confirm(&mut self, now: Timestamp, presentity: Presentity, source: Source) {
+        let heard_at = self.heard_at(now, source);
+        let Some(entry) = self.entries.get_mut(&presentity) else { return };
+        let proves = matches!(source, Source::Direct | Source::Told { .. });
+        if entry.contact.evidence == Evidence::Remembered && proves {
+            let (state, evidence) = judge(&entry.record, source);
+            entry.heard_at = entry.heard_at.max(heard_at);
+            let lease_ends = self.clock.timestamp(entry.heard_at + entry.record.lease().max(LEASE_MIN));
+            self.turn(now, presentity, state, evidence);
+            self.set_lease(presentity, lease_ends);
+        }
+    }
+
+    fn set_lease(&mut self, presentity: Presentity, ends: Timestamp) {
+        if let Some(entry) = self.entries.get_mut(&presentity) {
+            self.leases.remove(&(entry.lease_ends, presentity));
+            self.leases.insert((ends, presentity));
+            entry.lease_ends = ends;
+        }
     }
 
     fn make_room(&mut self) -> bool {
@@ -245,9 +279,8 @@ impl PresenceService {
             ContactState::Lost => Transition::Lost,
         };
         if state == ContactState::Present {
-            self.leases.remove(&(entry.lease_ends, presentity));
-            entry.lease_ends = now + entry.record.lease().max(LEASE_MIN);
-            self.leases.insert((entry.lease_ends, presentity));
+            let lease_ends = now + entry.record.lease().max(LEASE_MIN);
+            self.set_lease(presentity, lease_ends);
         }
         self.outputs.push_back(ServiceOutput::Transition(presentity, transition));
     }

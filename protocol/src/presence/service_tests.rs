@@ -201,6 +201,43 @@ fn a_replay_of_an_old_record_is_refused_after_a_restart_too() {
 }
 
 #[test]
+fn what_is_only_remembered_is_asked_about_until_somebody_confirms_it() {
+    let record = record(&alice(), 4, 1);
+    for (source, expected) in [
+        (Source::Direct, (ContactState::Present, Evidence::Connected)),
+        (told(60, false), (ContactState::Present, Evidence::Told)),
+        (told(60, true), (ContactState::Lost, Evidence::Told)),
+        (Source::Gossip, (ContactState::Lost, Evidence::Remembered)),
+    ] {
+        let mut service = service();
+        let heard_at = CLOCK.at_start - Duration::from_secs(600);
+        service.handle_record(at(0), record.clone(), Source::Restored { heard_at });
+        assert_eq!((service.fingerprints().count(), service.fingerprints_heard().count()), (1, 0));
+        assert_eq!(service.handle_record(at(1), record.clone(), source), Offered::Known);
+        assert_eq!(contact(&service), expected);
+        let confirmed = expected.1 != Evidence::Remembered;
+        assert_eq!(service.fingerprints_heard().count(), usize::from(confirmed));
+        let returned = expected.0 == ContactState::Present;
+        assert_eq!(transitions(&mut service), if returned { vec![Transition::Returned] } else { Vec::new() });
+        if confirmed {
+            // What others say now of the same record changes nothing more.
+            service.handle_record(at(2), record.clone(), told(0, returned));
+            assert_eq!(contact(&service), expected);
+        }
+    }
+}
+
+#[test]
+fn the_lease_of_what_was_confirmed_runs_from_when_it_was_heard() {
+    let mut service = service();
+    let heard_at = CLOCK.at_start - Duration::from_secs(600);
+    service.handle_record(at(0), record(&alice(), 4, 1), Source::Restored { heard_at });
+    service.handle_record(at(100), record(&alice(), 4, 1), told(60, false));
+    assert_eq!(service.view(&presentity(&alice())).unwrap().heard_at, CLOCK.unix(at(40)));
+    assert_eq!(service.poll_timeout(), Some(at(3640)));
+}
+
+#[test]
 fn a_clock_that_went_back_makes_nothing_heard_in_the_future() {
     let mut service = service();
     let heard_at = CLOCK.at_start + Duration::from_secs(1000);

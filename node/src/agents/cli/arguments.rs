@@ -3,7 +3,7 @@
 //! One type per subcommand, filled by clap. Values are parsed here once, so that a mistake is answered
 //! with exit code 2 and a hint before anything is asked of the node. Help is written for somebody who has
 //! never heard of the project: what it does, units, defaults, and lines to copy. The examples are in
-//! [`help`](super::help).
+//! [`help`].
 
 use std::path::PathBuf;
 
@@ -195,7 +195,7 @@ pub struct SendArguments {
     /// The message, at most 16 KiB [default: read from standard input, as for '-']
     #[arg(value_name = "TEXT")]
     pub text: Option<String>,
-    /// If they are out of reach, keep the message and send it when they are back
+    /// If they are out of reach or take no messages now, keep it and send it when that changes
     #[arg(long)]
     pub queue: bool,
     /// How long a message is worth delivering, such as 30m, 2h or 1d [default for a queued one: 7d]
@@ -319,7 +319,8 @@ fn display_name(text: &str) -> Result<String, String> {
 
 fn message_name(text: &str) -> Result<String, String> {
     let is_place = text.strip_prefix("at:").is_some_and(|place| place.parse::<u64>().is_ok());
-    let is_id = (1..=MESSAGE_ID_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_id =
+        (1..=MESSAGE_ID_DIGITS).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     if is_place || is_id {
         return Ok(text.to_ascii_lowercase());
     }
@@ -343,7 +344,9 @@ mod tests {
 
     #[test]
     fn global_flags_stand_before_or_after_the_command() {
-        for line in ["here --json --home /h who", "here who --home /h --json", "here --json inbox list --home=/h"] {
+        for line in
+            ["here --json --home /h who", "here who --home /h --json", "here --json inbox list --home=/h"]
+        {
             let global = parsed(line).unwrap().global;
             assert!(global.json && global.home == Some(PathBuf::from("/h")), "{line}");
         }
@@ -358,7 +361,8 @@ mod tests {
 
     #[test]
     fn addresses_may_be_given_several_times() {
-        let line = "here up --listen /ip4/0.0.0.0/tcp/1 --listen /ip6/::/tcp/1 --peer /ip4/10.0.0.1/udp/1/quic-v1";
+        let line =
+            "here up --listen /ip4/0.0.0.0/tcp/1 --listen /ip6/::/tcp/1 --peer /ip4/10.0.0.1/udp/1/quic-v1";
         let Command::Up(up) = parsed(line).unwrap().command else { panic!() };
         assert_eq!((up.listen.len(), up.peer.len()), (2, 1));
     }
@@ -376,11 +380,16 @@ mod tests {
 
     #[test]
     fn ids_of_messages_are_hexadecimal_or_a_place() {
-        for (given, understood) in [("3F2a", Some("3f2a")), ("at:17", Some("at:17")), ("xyz", None), ("at:x", None)] {
-            let id = parsed(&format!("here inbox read {given}")).ok().map(|arguments| match arguments.command {
-                Command::Inbox(InboxArguments { action: Some(InboxAction::Read(message)), .. }) => message.id,
-                other => panic!("{other:?}"),
-            });
+        for (given, understood) in
+            [("3F2a", Some("3f2a")), ("at:17", Some("at:17")), ("xyz", None), ("at:x", None)]
+        {
+            let id =
+                parsed(&format!("here inbox read {given}")).ok().map(|arguments| match arguments.command {
+                    Command::Inbox(InboxArguments { action: Some(InboxAction::Read(message)), .. }) => {
+                        message.id
+                    }
+                    other => panic!("{other:?}"),
+                });
             assert_eq!(id.as_deref(), understood, "{given}");
         }
     }

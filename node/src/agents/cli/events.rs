@@ -18,7 +18,9 @@ pub(super) fn line(event: &EventDocument, output: &Output, now: &Zoned) -> Optio
         EventBody::Appeared { presentity } => {
             format!("{} appeared: {}", words::name(presentity), words::status_and_note(presentity, now))
         }
-        EventBody::Changed { presentity } | EventBody::Lost { presentity } => words::sentence(presentity, now),
+        EventBody::Changed { presentity } | EventBody::Lost { presentity } => {
+            words::sentence(presentity, now)
+        }
         EventBody::Left { presentity } => format!("{} left", words::name(presentity)),
         EventBody::Returned { presentity } => back(presentity, now),
         EventBody::Message { message } => {
@@ -107,11 +109,13 @@ mod tests {
 
     #[test]
     fn a_message_is_announced_without_its_text() {
-        let person = json!({ "id": "12D3KooWAAAAAAAA", "short_id": "AAAAAAAA", "name": "Alice", "petname": null });
+        let person =
+            json!({ "id": "12D3KooWAAAAAAAA", "short_id": "AAAAAAAA", "name": "Alice", "petname": null });
         let message = json!({
             "id": "3f2a91c0".repeat(4), "cursor": 1, "from": person, "to": "im:x@lan.alt",
             "sent_at": "2030-03-05T11:03:05.000Z", "received_at": "2030-03-05T11:03:05.000Z", "read": false,
-            "content_type": "text/plain", "language": null, "thread": null, "reply_to": null, "text": "secret",
+            "content_type": "text/plain", "language": null, "thread": null, "reply_to": null,
+            "text": "secret",
         });
         let line = told(json!({ "event": "message", "message": message })).unwrap();
         assert_eq!(line, "11:03:05  message 3f2a91c0 from Alice (here inbox read 3f2a91c0)");

@@ -163,11 +163,17 @@ mod tests {
 
     #[test]
     fn any_other_error_is_told_with_its_causes() {
-        let error = Err::<(), _>(io::Error::other("disk on fire")).context("cannot read the text").unwrap_err();
-        assert_eq!(reported(&error, false), (Exit::Failed, "here: cannot read the text: disk on fire\n".to_owned()));
-        let told = Err::<(), _>(io::Error::other("disk on fire")).context("no store: disk on fire").unwrap_err();
+        let error =
+            Err::<(), _>(io::Error::other("disk on fire")).context("cannot read the text").unwrap_err();
+        assert_eq!(
+            reported(&error, false),
+            (Exit::Failed, "here: cannot read the text: disk on fire\n".to_owned())
+        );
+        let told =
+            Err::<(), _>(io::Error::other("disk on fire")).context("no store: disk on fire").unwrap_err();
         assert_eq!(reported(&told, false).1, "here: no store: disk on fire\n", "no cause is told twice");
-        let (exit, json) = reported(&anyhow!(Failure::new(Exit::NoNode, "no-node", "no node runs here")), true);
+        let (exit, json) =
+            reported(&anyhow!(Failure::new(Exit::NoNode, "no-node", "no node runs here")), true);
         assert_eq!(exit, Exit::NoNode);
         assert_eq!(json, "{\"error\":{\"code\":\"no-node\",\"message\":\"no node runs here\"}}\n");
     }

@@ -142,8 +142,8 @@ Examples:
   here inbox delete 3f2a";
 
 pub(super) const OUTBOX: &str = "\
-A message sent with `here send --queue` to somebody out of reach waits here, and goes out by itself when they \
-are back.
+A message that `here send --queue` could not deliver at once waits here, and goes out by itself when its \
+recipient is in reach and takes messages.
 
 Examples:
   here outbox

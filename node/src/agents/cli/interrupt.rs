@@ -1,13 +1,14 @@
 //! The wish to end: ctrl-c and its relatives, for commands that go on until they are told.
 //!
-//! SIGINT, SIGTERM and SIGHUP (the terminal is gone) all ask for a clean end. Commands that answer at once
-//! leave the signals alone, so that those end them as they end any program. Where a command runs inside the
+//! SIGINT, SIGTERM and SIGHUP (the terminal is gone) all ask for a clean end; SIGHUP does not where it was
+//! ignored from the start, as under `nohup`. Commands that answer at once leave the signals alone, so that
+//! those end them as they end any program. Where a command runs inside the
 //! demo or a test, the wish comes from an [`Interrupter`] instead.
 
-use std::io;
+use std::{fs, io};
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
@@ -79,20 +80,42 @@ impl Wishes {
 fn listen_to_signals() -> io::Result<watch::Receiver<u32>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut hangup = match is_ignored(SignalKind::hangup()) {
+        true => None,
+        false => Some(signal(SignalKind::hangup())?),
+    };
     let (interrupter, receiver) = watch::channel(0);
     tokio::spawn(async move {
         while !interrupter.is_closed() {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
-                _ = hangup.recv() => {}
+                () = received(&mut hangup) => {}
                 () = interrupter.closed() => return,
             }
             interrupter.send_modify(|wishes| *wishes += 1);
         }
     });
     Ok(receiver)
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether whoever started this process wanted it not to be told of a signal.
+fn is_ignored(signal: SignalKind) -> bool {
+    fs::read_to_string("/proc/self/status").is_ok_and(|status| is_in_ignored_mask(signal, &status))
+}
+
+/// Looks into the mask of proc(5), where the lowest bit is for signal 1.
+fn is_in_ignored_mask(signal: SignalKind, status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal.as_raw_value() - 1) & 1 == 1)
 }
 
 #[cfg(test)]
@@ -111,6 +134,15 @@ mod tests {
         assert!(wishes.to_end_at_once().now_or_never().is_none());
         interrupter.interrupt();
         assert!(wishes.to_end_at_once().now_or_never().is_some());
+    }
+
+    #[test]
+    fn the_mask_of_ignored_signals_is_read_from_its_lowest_bit() {
+        let status = |mask: &str| format!("Name:\there\nSigBlk:\tffffffffffffffff\nSigIgn:\t{mask}\n");
+        assert!(is_in_ignored_mask(SignalKind::hangup(), &status("0000000000001001")));
+        assert!(!is_in_ignored_mask(SignalKind::hangup(), &status("0000000000001002")));
+        assert!(is_in_ignored_mask(SignalKind::interrupt(), &status("0000000000001002")));
+        assert!(!is_in_ignored_mask(SignalKind::hangup(), "Name:\there\n"));
     }
 
     #[test]

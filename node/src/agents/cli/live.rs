@@ -90,7 +90,8 @@ impl Live {
                 Err(error) if !is_passing(&error) => return Err(error),
                 Err(_) if !told && wait > PATIENCE => {
                     told = true;
-                    self.output.notice("the node here has stopped; waiting for it to run again (ctrl-c ends)");
+                    self.output
+                        .notice("the node here has stopped; waiting for it to run again (ctrl-c ends)");
                 }
                 Err(_) => {}
             }

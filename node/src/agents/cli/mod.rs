@@ -4,8 +4,8 @@
 //! **Leaves** everything about presence and messages to the node, which it asks through the local API
 //! ([`crate::local_api::client`]); only `here up` and `here demo` run nodes, through [`super::daemon`].
 //!
-//! **Life**: [`arguments`] says what may be written, [`run`] does it, one file a command under `commands`, and
-//! [`failure`] says what went wrong. Commands write through [`output`] and nothing else, and end when
+//! **Life**: [`arguments`] says what may be written, [`run`] does it, one file a command under `commands`,
+//! and [`failure`] says what went wrong. Commands write through [`output`] and nothing else, and end when
 //! [`interrupt`] says so, if they would otherwise go on.
 //!
 //! **Safety**: text from others reaches a terminal through [`sanitise`] only.

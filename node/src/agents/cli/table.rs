@@ -115,7 +115,12 @@ mod tests {
 
     #[test]
     fn columns_begin_at_the_same_place_whatever_the_script() {
-        let lines = printed(&[["Zoë", "open", "a"], ["李小龍", "closed", "b"], ["e\u{301}", "x", "c"], ["🦀", "", "d"]]);
+        let lines = printed(&[
+            ["Zoë", "open", "a"],
+            ["李小龍", "closed", "b"],
+            ["e\u{301}", "x", "c"],
+            ["🦀", "", "d"],
+        ]);
         assert_eq!(lines[0], "NAME    STATUS  ID");
         for line in &lines {
             let id = line.split_whitespace().next_back().unwrap();

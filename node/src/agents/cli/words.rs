@@ -19,8 +19,8 @@ use super::{
     times::{age, moment, since},
 };
 use crate::local_api::documents::{
-    BasicWord, ContactStateWord, DocumentTime, EvidenceWord, NoteDocument, PersonDocument, PresentityDocument,
-    TupleDocument,
+    BasicWord, ContactStateWord, DocumentTime, EvidenceWord, NoteDocument, PersonDocument,
+    PresentityDocument, TupleDocument,
 };
 
 /// What somebody is called: the petname, else the name they give themselves, else their short id. A

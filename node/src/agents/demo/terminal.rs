@@ -8,11 +8,7 @@ use std::{
 
 use anyhow::{Result, anyhow, bail};
 use futures::future::BoxFuture;
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use crate::agents::cli::{
     self,
@@ -45,11 +41,17 @@ impl Host {
         let printed = Printed::default();
         let (interrupter, interrupt) = Interrupter::new();
         let command = tokio::spawn(command(self, line, printed.clone(), interrupt)?);
-        Ok(Terminal { line: line.to_owned(), command, interrupter, lines_seen: 0, printed: printed.0.subscribe() })
+        Ok(Terminal {
+            line: line.to_owned(),
+            command,
+            interrupter,
+            lines_seen: 0,
+            printed: printed.0.subscribe(),
+        })
     }
 }
 
-/// A command that goes on, and its output.
+/// A command that goes on, and its output. Dropped, the command is killed.
 #[derive(Debug)]
 pub(in crate::agents) struct Terminal {
     line: String,
@@ -72,7 +74,11 @@ impl Terminal {
         let _ = timeout(WAIT_MAX, self.printed.wait_for(|printed| find(printed).is_some())).await.map(drop);
         let all = self.printed.borrow().clone();
         let Some((index, line)) = find(&all) else {
-            bail!("`{}` did not print \"{text}\" within {} s; it printed:\n{all}", self.line, WAIT_MAX.as_secs());
+            bail!(
+                "`{}` did not print \"{text}\" within {} s; it printed:\n{all}",
+                self.line,
+                WAIT_MAX.as_secs()
+            );
         };
         self.lines_seen = index + 1;
         Ok(line)
@@ -86,27 +92,38 @@ impl Terminal {
     /// Ctrl-c: asks the command to end, and waits for it.
     pub(in crate::agents) async fn interrupt(self) -> Result<Exit> {
         self.interrupter.interrupt();
-        Ok(self.command.await?)
+        self.ended().await
     }
 
     /// Waits for the command to end by itself.
-    pub(in crate::agents) async fn ended(self) -> Result<Exit> {
-        match timeout(WAIT_MAX, self.command).await {
+    pub(in crate::agents) async fn ended(mut self) -> Result<Exit> {
+        match timeout(WAIT_MAX, &mut self.command).await {
             Ok(exit) => Ok(exit?),
             Err(_) => Err(anyhow!("`{}` did not end within {} s", self.line, WAIT_MAX.as_secs())),
         }
     }
 
     /// Ends the command wherever it is, without another instruction of it being run.
-    pub(in crate::agents) async fn kill(self) {
+    pub(in crate::agents) async fn kill(mut self) {
         self.command.abort();
         // It says that it was aborted, as it was meant to be.
-        let _ = self.command.await;
+        let _ = (&mut self.command).await;
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.command.abort();
     }
 }
 
 /// The future of a command, boxed, since one of the commands is the demo itself.
-fn command(host: &Host, line: &str, printed: Printed, interrupt: Interrupt) -> Result<BoxFuture<'static, Exit>> {
+fn command(
+    host: &Host,
+    line: &str,
+    printed: Printed,
+    interrupt: Interrupt,
+) -> Result<BoxFuture<'static, Exit>> {
     let mut words = words(line);
     words.insert(1, format!("--home={}", host.home.display()));
     let arguments: Arguments = clap::Parser::try_parse_from(words)?;
@@ -158,7 +175,10 @@ mod tests {
 
     #[test]
     fn quotes_hold_words_together() {
-        assert_eq!(words("here send bob \"Canteen at twelve?\""), ["here", "send", "bob", "Canteen at twelve?"]);
+        assert_eq!(
+            words("here send bob \"Canteen at twelve?\""),
+            ["here", "send", "bob", "Canteen at twelve?"]
+        );
         assert_eq!(words("here set open --note \"\""), ["here", "set", "open", "--note", ""]);
     }
 }

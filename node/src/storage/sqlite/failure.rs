@@ -5,7 +5,7 @@ use std::{
     path::Path,
 };
 
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 use crate::storage::StorageError;
 
@@ -14,6 +14,10 @@ pub(super) fn explain(path: &Path, error: &rusqlite::Error) -> StorageError {
     let (path, detail) = (path.to_owned(), error.to_string());
     if is_unreadable_value(error) {
         return StorageError::Damaged { path, detail };
+    }
+    // The index of the log could not grow.
+    if error.sqlite_extended_error_code() == Some(ffi::SQLITE_IOERR_SHMSIZE) {
+        return StorageError::DiskFull { path };
     }
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StorageError::DiskFull { path },

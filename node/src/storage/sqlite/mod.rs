@@ -82,7 +82,7 @@ impl Database {
             reader::run(&reader, &reader_path, &reads);
         });
         let commits = Worker::start("store-writer", waiting_max, move |commits| {
-            Writer { connection: writer, path, limits, forgotten_to: 0 }.run(&commits);
+            Writer { connection: writer, path, limits, forgotten_to: 0, is_failing: false }.run(&commits);
         });
         Ok((Self { reads: reads.map_err(explain)?, commits: commits.map_err(explain)? }, restored))
     }

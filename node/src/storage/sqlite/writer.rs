@@ -40,6 +40,8 @@ pub(super) struct Writer {
     pub(super) limits: Limits,
     /// Received messages up to this cursor were looked at, and forgotten unless the inbox still held them.
     pub(super) forgotten_to: i64,
+    /// Whether the last transaction was lost.
+    pub(super) is_failing: bool,
 }
 
 impl Writer {
@@ -70,11 +72,15 @@ impl Writer {
     }
 
     fn write(&mut self, batch: Vec<Commit>) {
-        let results = self.transact(&batch).unwrap_or_else(|error| {
-            let error = explain(&self.path, &error);
-            tracing::warn!(commits = batch.len(), %error, "nothing of a transaction was stored");
-            vec![Err(error); batch.len()]
-        });
+        let transacted = self.transact(&batch).map_err(|error| explain(&self.path, &error));
+        match &transacted {
+            // Said once, however long it lasts and however many ask.
+            Err(error) if !self.is_failing => tracing::warn!(%error, "the store takes nothing"),
+            Ok(_) if self.is_failing => tracing::info!("the store works again"),
+            _ => (),
+        }
+        self.is_failing = transacted.is_err();
+        let results = transacted.unwrap_or_else(|error| vec![Err(error); batch.len()]);
         assert_eq!(results.len(), batch.len(), "each commit has one result");
         for (commit, result) in batch.into_iter().zip(results) {
             // A committer that went away needs no answer.

@@ -51,7 +51,8 @@ fn fields(fetched: &FetchedDocument, context: &Context, now: &Zoned) -> Fields {
         let status = output.paint(words::style(presentity), words::tuple_status(tuple));
         fields.add("tuple", format!("{}: {status}", sanitise::line(&tuple.id)));
         if let Some(address) = &tuple.communication {
-            fields.add("", format!("{} {}", sanitise::line(&address.means), sanitise::line(&address.contact)));
+            fields
+                .add("", format!("{} {}", sanitise::line(&address.means), sanitise::line(&address.contact)));
         }
         for (label, value) in
             markup(tuple.note.as_ref(), &tuple.activities, tuple.until, &tuple.extensions, now)

@@ -124,7 +124,8 @@ fn line(message: &MessageDocument, output: &Output, now: &Zoned) -> String {
 
 fn print(message: &MessageDocument, output: &Output, now: &Zoned) -> Result<(), OutputClosed> {
     let mut fields = Fields::default();
-    let from = format!("{} {}", output.paint(NAME, words::person(&message.from)), sanitise::line(&message.from.id));
+    let from =
+        format!("{} {}", output.paint(NAME, words::person(&message.from)), sanitise::line(&message.from.id));
     fields.add("from", from);
     fields.add("received", moment(words::timestamp(message.received_at), now));
     fields.add("written", format!("{} by their clock", moment(words::timestamp(message.sent_at), now)));
@@ -195,7 +196,8 @@ ID        FROM   RECEIVED  READ  MESSAGE
         let (output, written) = output();
         print(&message("one\n\ttwo\u{1b}]0;x\u{7}"), &output, &now()).unwrap();
         let expected = format!(
-            "from      Alice 12D3KooWAAAAAAAA\nreceived  11:03\nwritten   11:02 by their clock\nid        {}\n\n\
+            "from      Alice 12D3KooWAAAAAAAA\nreceived  11:03\n\
+             written   11:02 by their clock\nid        {}\n\n\
              one\n\ttwo]0;x\n",
             "3f2a91c0".repeat(4)
         );

@@ -15,7 +15,6 @@ use crate::{
     storage::home::{Home, HomeError},
 };
 
-
 pub(in crate::agents::cli) async fn id(context: &Context) -> Result<Exit> {
     let node = context.client()?.node().await?;
     if context.output.json {
@@ -47,14 +46,16 @@ pub(in crate::agents::cli) async fn down(context: &Context) -> Result<Exit> {
 /// Waits until the process of the node has let go of its directory, so that another can take it.
 async fn released(context: &Context, node: u32) -> Result<()> {
     let home = context.home()?;
-    let is_held = || matches!(Home::open(&home), Err(HomeError::AlreadyRunning { pid: Some(pid), .. }) if pid == node);
+    let is_held =
+        || matches!(Home::open(&home), Err(HomeError::AlreadyRunning { pid: Some(pid), .. }) if pid == node);
     let waiting = async {
         while is_held() {
             tokio::time::sleep(ASK_AGAIN).await;
         }
     };
     timeout(LEAVE_TIME_MAX * 2, waiting).await.map_err(|_| {
-        let message = format!("the node has left the mesh, but its process {node} has not ended; end it with kill");
+        let message =
+            format!("the node has left the mesh, but its process {node} has not ended; end it with kill");
         Failure::new(Exit::Failed, "not-ended", message).into()
     })
 }

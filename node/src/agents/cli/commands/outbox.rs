@@ -33,7 +33,9 @@ async fn list(context: &Context) -> Result<Exit> {
     if context.output.json {
         context.output.document(&outbox)?;
     } else if outbox.entries.is_empty() {
-        context.output.notice("the outbox is empty: no message was ever queued, or all have been forgotten since");
+        context
+            .output
+            .notice("the outbox is empty: no message was ever queued, or all have been forgotten since");
     } else {
         table(&outbox.entries, &Zoned::now()).print(&context.output)?;
     }
@@ -83,9 +85,11 @@ mod tests {
     #[test]
     fn what_waits_and_what_became_of_the_rest_stand_in_one_table() {
         let entry = |id: &str, state: &str, reason: Option<&str>| -> OutboxEntryDocument {
-            let to = json!({ "id": "12D3KooWBBBBBBBB", "short_id": "BBBBBBBB", "name": "Bob", "petname": null });
+            let to =
+                json!({ "id": "12D3KooWBBBBBBBB", "short_id": "BBBBBBBB", "name": "Bob", "petname": null });
             serde_json::from_value(json!({
-                "id": id.repeat(8), "to": to, "state": state, "reason": reason, "attempts": 2, "text": "hi\nthere",
+                "id": id.repeat(8), "to": to, "state": state, "reason": reason, "attempts": 2,
+                "text": "hi\nthere",
                 "queued_at": "2030-03-05T11:00:00.000Z", "expires_at": "2030-03-06T11:00:00.000Z",
             }))
             .unwrap()

@@ -28,14 +28,23 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SendArgum
         Some(text) => text.to_owned(),
     };
     if text.is_empty() {
-        return Err(Failure::new(Exit::Usage, "empty", "there is nothing to send; write a text after the name").into());
+        return Err(Failure::new(
+            Exit::Usage,
+            "empty",
+            "there is nothing to send; write a text after the name",
+        )
+        .into());
     }
     let message = SendMessage {
         to: arguments.who.clone(),
         text: Some(text),
         thread: arguments.thread.map(|thread| thread.to_string()),
         queue: arguments.queue,
-        expires_seconds: arguments.expires.as_ref().map(|lasting| seconds(lasting, &Zoned::now())).transpose()?,
+        expires_seconds: arguments
+            .expires
+            .as_ref()
+            .map(|lasting| seconds(lasting, &Zoned::now()))
+            .transpose()?,
         ..SendMessage::default()
     };
     let sent = context.client()?.send(&message).await?;
@@ -53,12 +62,15 @@ fn tell(context: &Context, who: &str, sent: &SentDocument) -> Result<()> {
     match sent.outcome {
         OutcomeWord::Delivered => output.line(format!("{} {id}", output.paint(GOOD, "delivered")))?,
         OutcomeWord::Queued => {
-            let how = format!("queued: {who} is out of reach, it goes out when they are back");
-            output.line(format!("{how} {id}"))?;
+            output.line(format!("queued: it goes out by itself when {who} takes it {id}"))?;
         }
         OutcomeWord::Failed => {
             let reason = sent.reason.unwrap_or(FailureReason::Malformed);
-            output.line(format!("{}: {} {id}", output.paint(WARNING, format!("failed: {reason}")), explain(reason)))?;
+            output.line(format!(
+                "{}: {} {id}",
+                output.paint(WARNING, format!("failed: {reason}")),
+                explain(reason)
+            ))?;
         }
         OutcomeWord::Indeterminate => output.line(format!(
             "{}: no answer came, so it may have arrived or not {id}",
@@ -82,7 +94,9 @@ const fn explain(reason: FailureReason) -> &'static str {
     match reason {
         FailureReason::Closed => "their node answered that they take no messages now",
         FailureReason::Denied => "their node answered that you may not write to them",
-        FailureReason::Unauthenticated => "their node answered that the sender is not who the connection says",
+        FailureReason::Unauthenticated => {
+            "their node answered that the sender is not who the connection says"
+        }
         FailureReason::RateLimited => "their node answered that you send too much; try again in a while",
         FailureReason::TooLarge => "their node answered that it is too large; put it in a file",
         FailureReason::NoSuchInbox => "their node keeps no such inbox",
@@ -109,8 +123,11 @@ fn read_bounded(source: impl Read) -> Result<String> {
     // The end of the last line is the shell's, not the message's.
     bytes.pop_if(|last| *last == b'\n');
     if bytes.len() > BODY_BYTES_MAX {
-        let message = format!("a message is at most {BODY_BYTES_MAX} bytes, and this one is larger; put it in a file");
-        return Err(Failure::new(Exit::NotDelivered(FailureReason::TooLarge), "message-too-large", message).into());
+        let message =
+            format!("a message is at most {BODY_BYTES_MAX} bytes, and this one is larger; put it in a file");
+        return Err(
+            Failure::new(Exit::NotDelivered(FailureReason::TooLarge), "message-too-large", message).into()
+        );
     }
     String::from_utf8(bytes).map_err(|_| {
         let message = "standard input is not text in UTF-8, and `here send` sends text only";
@@ -123,7 +140,9 @@ fn seconds(lasting: &Lasting, now: &Zoned) -> Result<u64> {
     let end = lasting.end(now).map_err(|error| bad(error.to_string()))?;
     let duration = end.duration_since(now.timestamp()).unsigned_abs();
     if duration > LIFETIME_MAX {
-        return Err(bad(format!("a message waits for {} days at most", LIFETIME_MAX.as_secs() / 86_400)).into());
+        return Err(
+            bad(format!("a message waits for {} days at most", LIFETIME_MAX.as_secs() / 86_400)).into()
+        );
     }
     // Less than a second would be no time at all.
     Ok(duration.as_secs().max(1))

@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn the_words_of_the_line_become_the_change() {
-        let change = changed("here set open away busy --note noon --language en --until 12:00 --activity meeting");
+        let change =
+            changed("here set open away busy --note noon --language en --until 12:00 --activity meeting");
         let expected = SetPresence {
             basic: Some(BasicWord::Open),
             further: Some(vec!["away".to_owned(), "busy".to_owned()]),

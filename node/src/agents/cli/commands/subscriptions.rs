@@ -74,7 +74,8 @@ mod tests {
     #[test]
     fn both_directions_stand_in_one_table() {
         let subscriptions = serde_json::from_value(json!({
-            "subscribers": [{ "id": "12D3KooWAAAAAAAA", "short_id": "AAAAAAAA", "name": "Alice", "petname": null,
+            "subscribers": [{
+                "id": "12D3KooWAAAAAAAA", "short_id": "AAAAAAAA", "name": "Alice", "petname": null,
                 "since": "2030-03-05T11:00:00.000Z", "expires_at": "2030-03-05T12:00:00.000Z" }],
             "watching": [{ "id": "12D3KooWBBBBBBBB", "short_id": "BBBBBBBB", "name": "Bob", "petname": null,
                 "state": "pending", "since": "2030-03-05T11:01:00.000Z", "expires_at": null }],

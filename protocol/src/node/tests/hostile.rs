@@ -1,0 +1,215 @@
+//! Peers that break the rules: counted, and of no effect.
+
+use std::time::Duration;
+
+use super::mesh::Mesh;
+use crate::{
+    identity::Presentity,
+    node::{
+        GossipToken, NodeInput, NodeOutput, OutgoingRequest, PersistToken, RequestFailure, RequestToken, Response,
+        ResponseToken,
+    },
+    presence::{
+        reconciliation::{Difference, Digest},
+        record::{PresenceRecord, RECORD_BYTES_MAX, Reaction, RecordBody},
+        service::{ContactState, Evidence},
+    },
+    testing::{body, departing_record, keypair, record},
+    wire::frames::{MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const FAR_AGO_MS: u64 = u64::MAX;
+
+/// What a node says of bytes that came by gossip.
+fn verdict(mesh: &mut Mesh, bytes: Vec<u8>) -> Reaction {
+    let outputs = mesh.with(0, |node, now| {
+        node.handle(now, NodeInput::Gossip { token: GossipToken(7), bytes });
+        std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
+    });
+    let verdict = |output: &NodeOutput| match output {
+        NodeOutput::Verdict { token: GossipToken(7), reaction } => Some(*reaction),
+        _ => None,
+    };
+    outputs.iter().find_map(verdict).expect("one verdict for each")
+}
+
+/// What node 0 answers node 1.
+fn answer(mesh: &mut Mesh, request: PresenceRequest) -> PresenceResponse {
+    let from = mesh.who(1);
+    let outputs = mesh.with(0, |node, now| {
+        let request = OutgoingRequest::Presence(request);
+        node.handle(now, NodeInput::Request { token: ResponseToken(7), from, request });
+        std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
+    });
+    let response = |output| match output {
+        NodeOutput::Respond { token: ResponseToken(7), response: Response::Presence(response) } => Some(response),
+        _ => None,
+    };
+    outputs.into_iter().find_map(response).expect("an answer at once")
+}
+
+/// Makes node 0 ask something, and answers in the place of whoever was asked.
+fn answered(mesh: &mut Mesh, ask: impl FnOnce(&mut Mesh) -> RequestToken, response: Response) {
+    let token = ask(mesh);
+    mesh.input(0, NodeInput::Response { token, response });
+}
+
+/// The token of a fetch of node 1 by node 0 that the network never gets to see.
+fn fetch(mesh: &mut Mesh) -> RequestToken {
+    let who = mesh.who(1);
+    mesh.with(0, |node, _| {
+        node.handle_fetch(who);
+        match node.poll_output() {
+            Some(NodeOutput::Request { token, .. }) => token,
+            other => panic!("a request and no {other:?}"),
+        }
+    })
+}
+
+fn told(record: &PresenceRecord) -> ToldRecord {
+    ToldRecord { record: record.bytes().to_vec(), elapsed_ms: 0, lost: false }
+}
+
+fn contact(mesh: &Mesh, who: Presentity) -> Option<(ContactState, Evidence)> {
+    let contact = mesh.node(0).service.view(&who)?.contact;
+    Some((contact.state, contact.evidence))
+}
+
+#[test]
+fn gossip_is_accepted_ignored_or_rejected_and_counted_by_reason() {
+    let mut mesh = Mesh::row(2);
+    let carol = keypair(3);
+    let (first, second) = (record(&carol, 1, 1), record(&carol, 1, 2));
+    assert_eq!(verdict(&mut mesh, second.bytes().to_vec()), Reaction::Accept);
+    assert_eq!(verdict(&mut mesh, second.bytes().to_vec()), Reaction::Accept);
+    assert_eq!(verdict(&mut mesh, first.bytes().to_vec()), Reaction::Ignore);
+    let own = mesh.node(0).own_record().unwrap().bytes().to_vec();
+    assert_eq!(verdict(&mut mesh, own), Reaction::Accept);
+
+    let mut unknown = first.bytes().to_vec();
+    unknown[0] = 2;
+    assert_eq!(verdict(&mut mesh, unknown), Reaction::Ignore);
+    let mut forged = first.bytes().to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(verdict(&mut mesh, forged), Reaction::Reject);
+    assert_eq!(verdict(&mut mesh, vec![1; RECORD_BYTES_MAX + 1]), Reaction::Reject);
+    assert_eq!(verdict(&mut mesh, vec![1; 80]), Reaction::Reject);
+    assert_eq!(verdict(&mut mesh, Vec::new()), Reaction::Reject);
+    let foreign = RecordBody { realm: "attic".parse().unwrap(), ..body(&carol, 9, 9) };
+    let foreign = PresenceRecord::sign(foreign, &carol).unwrap();
+    assert_eq!(verdict(&mut mesh, foreign.bytes().to_vec()), Reaction::Reject);
+
+    let counts = ["stale", "unknown-format", "forged", "oversized", "malformed", "foreign-realm"];
+    assert_eq!(counts.map(|reason| mesh.refused(0, reason)), [1, 1, 1, 1, 2, 1]);
+    assert_eq!(mesh.node(0).record(&first.presentity()), Some(&second));
+}
+
+#[test]
+fn a_full_table_ignores_newcomers_and_blames_nobody() {
+    let mut mesh = Mesh::new(1);
+    mesh.kill(0);
+    mesh.seat_mut(0).limits.presentities_max = 1;
+    mesh.start(0);
+    assert_eq!(verdict(&mut mesh, record(&keypair(3), 1, 1).bytes().to_vec()), Reaction::Accept);
+    assert_eq!(verdict(&mut mesh, record(&keypair(4), 1, 1).bytes().to_vec()), Reaction::Ignore);
+    assert_eq!(mesh.refused(0, "table-full"), 1);
+}
+
+#[test]
+fn a_notification_counts_only_if_it_is_about_its_sender() {
+    let mut mesh = Mesh::row(2);
+    let goodbye_of_another = departing_record(&keypair(3), 9, 9).bytes().to_vec();
+    assert_eq!(answer(&mut mesh, PresenceRequest::Notify { record: goodbye_of_another }), PresenceResponse::Notified);
+    assert_eq!(mesh.node(0).record(&crate::testing::presentity(&keypair(3))), None);
+    assert_eq!(answer(&mut mesh, PresenceRequest::Notify { record: vec![1; 90] }), PresenceResponse::Notified);
+    assert_eq!((mesh.refused(0, "not-the-sender's"), mesh.refused(0, "malformed")), (1, 1));
+}
+
+#[test]
+fn records_that_a_peer_tells_are_verified_and_their_ages_are_clamped() {
+    let mut mesh = Mesh::row(2);
+    let mut forged = told(&record(&keypair(4), 1, 1));
+    *forged.record.last_mut().unwrap() ^= 1;
+    let old = ToldRecord { elapsed_ms: FAR_AGO_MS, ..told(&record(&keypair(3), 1, 1)) };
+    let exchange = PresenceRequest::Exchange { wanted: Vec::new(), records: vec![forged, old] };
+    assert_eq!(answer(&mut mesh, exchange), PresenceResponse::Exchanged { records: Vec::new() });
+    assert_eq!(mesh.refused(0, "forged"), 1);
+    let view = mesh.node(0).service.view(&crate::testing::presentity(&keypair(3))).unwrap();
+    let age = crate::testing::CLOCK.unix(mesh.now).since(view.heard_at);
+    assert_eq!(age, Duration::from_secs(30 * 24 * 3600));
+}
+
+#[test]
+fn a_fetch_that_is_answered_with_somebody_elses_record_is_counted_and_of_no_effect() {
+    let mut mesh = Mesh::row(2);
+    let stranger = record(&keypair(3), 1, 1);
+    let response = Response::Presence(PresenceResponse::Fetched { record: Some(told(&stranger)) });
+    answered(&mut mesh, fetch, response);
+    assert_eq!(contact(&mesh, stranger.presentity()), None);
+    let mut forged = told(&record(&keypair(2), 9, 9));
+    *forged.record.last_mut().unwrap() ^= 1;
+    answered(&mut mesh, fetch, Response::Presence(PresenceResponse::Fetched { record: Some(forged) }));
+    assert_eq!((mesh.refused(0, "not-the-asked-for"), mesh.refused(0, "forged")), (1, 1));
+    assert!(mesh.seat(0).fetched.values().all(|direct| !direct) && mesh.seat(0).fetched.len() == 2);
+}
+
+#[test]
+fn an_answer_that_does_not_fit_its_question_is_counted_and_ends_the_request() {
+    let mut mesh = Mesh::row(2);
+    answered(&mut mesh, fetch, Response::Presence(PresenceResponse::Notified));
+    answered(&mut mesh, fetch, Response::Message(MessageResponse::Delivered));
+    assert_eq!(mesh.refused(0, "answer-to-another-question"), 2);
+    assert_eq!(mesh.seat(0).fetched.len(), 2);
+    mesh.assert_nothing_stays_awaited();
+}
+
+#[test]
+fn a_message_that_is_answered_with_nonsense_is_treated_as_unanswered() {
+    let mut mesh = Mesh::row(2);
+    let draft = mesh.draft(1, "hello");
+    let id = mesh.with(0, |node, now| node.handle_send(now, draft)).unwrap();
+    // Its own answer never comes: whatever it is asked again, the same nonsense is said.
+    mesh.faults.request_lost = 1.0;
+    mesh.run(SECOND);
+    assert_eq!(mesh.seat(0).sent[&id].len(), 1);
+}
+
+#[test]
+fn answers_of_which_nobody_asked_change_nothing() {
+    let mut mesh = Mesh::row(2);
+    let token = RequestToken(1_000_000);
+    mesh.input(0, NodeInput::Response { token, response: Response::Message(MessageResponse::Delivered) });
+    mesh.input(0, NodeInput::RequestFailed { token, failure: RequestFailure::Unreachable });
+    let token = PersistToken(1_000_000);
+    mesh.input(0, NodeInput::Persisted { token, outcomes: Some(Vec::new()) });
+    mesh.input(0, NodeInput::Recalled { token, stored: true });
+    assert!(mesh.seat(0).notices.is_empty() && mesh.seat(0).sent.is_empty());
+}
+
+#[test]
+fn an_ill_formed_digest_is_answered_with_no_difference() {
+    let mut mesh = Mesh::row(2);
+    let none = PresenceResponse::Compared(Difference { ranges: Vec::new(), versions: Vec::new() });
+    let digest = Digest { bits: 200, sums: vec![1, 2, 3] };
+    assert_eq!(answer(&mut mesh, PresenceRequest::Compare(digest)), none);
+}
+
+#[test]
+fn a_fetch_or_subscription_is_answered_with_the_newest_record_and_its_age() {
+    let mut mesh = Mesh::row(2);
+    mesh.run(Duration::from_secs(30));
+    let (own, other, nobody) = (mesh.who(0), mesh.who(1), crate::testing::presentity(&keypair(9)));
+    let own_record = told(&mesh.node(0).own_record().unwrap().clone());
+    let fetched = answer(&mut mesh, PresenceRequest::Fetch { presentity: own });
+    assert_eq!(fetched, PresenceResponse::Fetched { record: Some(own_record.clone()) });
+    let PresenceResponse::Fetched { record: Some(told) } = answer(&mut mesh, PresenceRequest::Fetch { presentity: other })
+    else {
+        panic!("it knows its neighbour");
+    };
+    assert!(told.elapsed_ms >= 30_000 && !told.lost);
+    let fetched = answer(&mut mesh, PresenceRequest::Fetch { presentity: nobody });
+    assert_eq!(fetched, PresenceResponse::Fetched { record: None });
+    let subscribed = answer(&mut mesh, PresenceRequest::Subscribe { seconds: 1 });
+    assert_eq!(subscribed, PresenceResponse::Subscribed { seconds: Some(60), record: Some(own_record) });
+}

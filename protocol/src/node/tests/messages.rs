@@ -1,0 +1,296 @@
+//! Plain messages: delivered once, or failed with the right reason, or unknown.
+
+use std::time::Duration;
+
+use super::mesh::{Faults, Mesh};
+use crate::{
+    durable::MessageKey,
+    identity::Realm,
+    message::{
+        instant_message::{BODY_BYTES_MAX, Delivery, FailureReason, InstantMessage, MessageError, MessageId},
+        outbox::{ANSWER_TIME, Recipient},
+    },
+    node::{
+        DraftError, IncomingRequest, NodeInput, NodeOutput, OutgoingRequest, Response, ResponseToken, SentOutcome,
+    },
+    presence::information::Basic,
+    testing::{keypair, message_between},
+    wire::frames::{MessageRequest, MessageResponse},
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What node 0 was told of a message that it sent, at the end.
+fn outcome(mesh: &Mesh, id: MessageId) -> Delivery {
+    let [SentOutcome::Final(delivery)] = mesh.seat(0).sent[&id].as_slice() else {
+        panic!("one final outcome: {:?}", mesh.seat(0).sent[&id]);
+    };
+    *delivery
+}
+
+fn close(mesh: &mut Mesh, seat: usize, status: Basic) {
+    let mut document = mesh.node(seat).information().clone();
+    document.tuples[0].status.basic = status;
+    mesh.with(seat, |node, now| node.handle_set(now, document)).unwrap();
+}
+
+/// The reason that node 1 gives node 0 for refusing a message, changed.
+fn refusal(mesh: &mut Mesh, remaining_ms: u64, change: impl FnOnce(&mut InstantMessage)) -> FailureReason {
+    let mut message = message_between(&keypair(1), &keypair(2), 9);
+    change(&mut message);
+    match offer(mesh, message, remaining_ms) {
+        MessageResponse::Failed(reason) => reason,
+        MessageResponse::Delivered => panic!("it was taken"),
+    }
+}
+
+/// Offers node 1 a message over a connection that authenticates node 0, and waits for the answer.
+fn offer(mesh: &mut Mesh, message: InstantMessage, remaining_ms: u64) -> MessageResponse {
+    let request = IncomingRequest::Message(MessageRequest { message, remaining_ms });
+    let from = mesh.who(0);
+    let token = ResponseToken(u64::MAX);
+    let disk_remembers = |mesh: &Mesh, key: &MessageKey| mesh.seat(1).disk.remembers(key);
+    let mut inputs = vec![NodeInput::Request { token, from, request }];
+    while let Some(input) = inputs.pop() {
+        let outputs = mesh.with(1, |node, now| {
+            node.handle(now, input);
+            std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
+        });
+        for output in outputs {
+            match output {
+                NodeOutput::Respond { response: Response::Message(response), .. } => return response,
+                NodeOutput::Recall { token, key } => {
+                    inputs.push(NodeInput::Recalled { token, stored: disk_remembers(mesh, &key) });
+                }
+                NodeOutput::Persist { token: Some(token), changes, .. } => {
+                    let outcomes = Some(mesh.seat_mut(1).disk.commit(changes));
+                    inputs.push(NodeInput::Persisted { token, outcomes });
+                }
+                _ => (),
+            }
+        }
+    }
+    panic!("no answer");
+}
+
+#[test]
+fn a_message_is_in_the_inbox_when_it_is_delivered() {
+    let mut mesh = Mesh::row(2);
+    let id = mesh.send(0, 1, "hello", false);
+    mesh.run_until(SECOND, |mesh| mesh.seat(0).sent.contains_key(&id));
+    assert_eq!(outcome(&mesh, id), Delivery::Delivered);
+    assert_eq!(mesh.inbox(1), ["hello"]);
+    assert_eq!(mesh.node(1).inbox_messages(), 1);
+    mesh.run(SECOND);
+    mesh.assert_nothing_stays_awaited();
+}
+
+#[test]
+fn a_message_is_answered_only_after_the_disk_has_it() {
+    let mut mesh = Mesh::row(2);
+    let message = message_between(&keypair(1), &keypair(2), 1);
+    let request = OutgoingRequest::Message(MessageRequest { message, remaining_ms: 1000 });
+    let from = mesh.who(0);
+    let outputs = mesh.with(1, |node, now| {
+        node.handle(now, NodeInput::Request { token: ResponseToken(77), from, request });
+        std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
+    });
+    assert!(matches!(outputs.as_slice(), [NodeOutput::Persist { token: Some(_), .. }]), "{outputs:?}");
+}
+
+#[test]
+fn a_crash_of_the_receiver_before_the_disk_has_it_loses_no_delivered_message() {
+    let mut mesh = Mesh::row(2);
+    let id = mesh.send(0, 1, "hello", false);
+    mesh.run_until(SECOND, |mesh| !mesh.node(1).persisting.is_empty());
+    mesh.kill(1);
+    mesh.run(ANSWER_TIME * 2);
+    assert_ne!(outcome(&mesh, id), Delivery::Delivered);
+    assert_eq!(mesh.seat(1).disk.inbox, []);
+}
+
+#[test]
+fn a_message_whose_answer_is_lost_is_repeated_stored_once_and_delivered() {
+    let mut mesh = Mesh::row(2);
+    mesh.faults.answer_lost = 1.0;
+    let id = mesh.send(0, 1, "hello", false);
+    mesh.run_until(SECOND, |mesh| mesh.seat(0).asked["message"] == 2);
+    assert_eq!(mesh.inbox(1), ["hello"]);
+    mesh.faults = Faults::default();
+    mesh.run(SECOND);
+    assert_eq!(outcome(&mesh, id), Delivery::Delivered);
+    assert_eq!(mesh.inbox(1), ["hello"]);
+}
+
+#[test]
+fn a_message_of_which_no_answer_ever_comes_is_indeterminate_and_stored_at_most_once() {
+    let mut mesh = Mesh::row(2);
+    mesh.faults.answer_lost = 1.0;
+    let id = mesh.send(0, 1, "hello", false);
+    mesh.run(ANSWER_TIME * 2);
+    assert_eq!(outcome(&mesh, id), Delivery::Indeterminate);
+    assert_eq!((mesh.inbox(1).len(), mesh.seat(0).asked["message"]), (1, 3));
+    mesh.assert_nothing_stays_awaited();
+}
+
+#[test]
+fn a_message_to_a_node_that_is_out_of_reach_fails_at_once() {
+    let mut mesh = Mesh::row(2);
+    mesh.kill(1);
+    let id = mesh.send(0, 1, "hello", false);
+    mesh.run(SECOND);
+    assert_eq!(outcome(&mesh, id), Delivery::Failed(FailureReason::Unreachable));
+}
+
+#[test]
+fn every_refusal_has_the_right_reason() {
+    let mut mesh = Mesh::row(2);
+    let hour = 3_600_000;
+    let large = |message: &mut InstantMessage| message.body = vec![0; BODY_BYTES_MAX + 1];
+    assert_eq!(refusal(&mut mesh, hour, large), FailureReason::TooLarge);
+    let untyped = |message: &mut InstantMessage| message.content_type = "text".to_owned();
+    assert_eq!(refusal(&mut mesh, hour, untyped), FailureReason::UnsupportedType);
+    let malformed = |message: &mut InstantMessage| message.language = Some("x".repeat(36));
+    assert_eq!(refusal(&mut mesh, hour, malformed), FailureReason::Malformed);
+    let (stranger, nobody) = (mesh.who(1), crate::testing::inbox(&keypair(1)));
+    assert_eq!(refusal(&mut mesh, hour, |message| message.from = stranger), FailureReason::Unauthenticated);
+    assert_eq!(refusal(&mut mesh, hour, |message| message.to = nobody), FailureReason::NoSuchInbox);
+    assert_eq!(refusal(&mut mesh, 0, |_| ()), FailureReason::Expired);
+    close(&mut mesh, 1, Basic::Closed);
+    assert_eq!(refusal(&mut mesh, hour, |_| ()), FailureReason::Closed);
+    assert_eq!(mesh.seat(1).disk.inbox, [], "nothing that was refused is in the inbox");
+    for reason in ["too-large", "unsupported-type", "malformed", "unauthenticated", "no-such-inbox", "expired", "closed"] {
+        assert_eq!(mesh.refused(1, reason), 1, "{reason}");
+    }
+    mesh.run(SECOND);
+    mesh.assert_nothing_stays_awaited();
+}
+
+#[test]
+fn a_repeated_message_is_delivered_again_in_a_closed_or_full_inbox_too() {
+    let mut mesh = Mesh::new(2);
+    mesh.kill(1);
+    mesh.seat_mut(1).limits.inbox_messages_max = 1;
+    mesh.start(1);
+    let message = message_between(&keypair(1), &keypair(2), 1);
+    assert_eq!(offer(&mut mesh, message.clone(), 1000), MessageResponse::Delivered);
+    assert_eq!(refusal(&mut mesh, 1000, |_| ()), FailureReason::InboxFull);
+    assert_eq!(offer(&mut mesh, message.clone(), 1000), MessageResponse::Delivered);
+    close(&mut mesh, 1, Basic::Closed);
+    assert_eq!(refusal(&mut mesh, 1000, |_| ()), FailureReason::Closed);
+    assert_eq!(offer(&mut mesh, message, 1000), MessageResponse::Delivered);
+    assert_eq!(mesh.seat(1).disk.inbox.len(), 1);
+}
+
+#[test]
+fn the_same_id_of_another_sender_is_another_message() {
+    let mut mesh = Mesh::row(3);
+    for sender in [0, 2] {
+        let key = mesh.seat(sender).key.clone();
+        let message = message_between(&key, &keypair(2), 1);
+        let request = IncomingRequest::Message(MessageRequest { message, remaining_ms: 1000 });
+        let from = mesh.who(sender);
+        mesh.with(1, |node, now| {
+            node.handle(now, NodeInput::Request { token: ResponseToken(1), from, request });
+            assert!(matches!(node.poll_output(), Some(NodeOutput::Persist { .. })));
+        });
+    }
+}
+
+#[test]
+fn a_full_inbox_turns_the_status_closed_and_a_deletion_opens_it_again() {
+    let mut mesh = Mesh::new(2);
+    mesh.kill(1);
+    mesh.seat_mut(1).limits.inbox_messages_max = 3;
+    mesh.start(1);
+    mesh.link(0, 1);
+    mesh.run(SECOND);
+    let published = |mesh: &Mesh| {
+        let record = mesh.node(0).record(&mesh.who(1)).unwrap();
+        record.body().public.as_ref().unwrap().instant_inbox().unwrap().1
+    };
+    for text in ["one", "two"] {
+        mesh.send(0, 1, text, false);
+    }
+    mesh.run(SECOND);
+    assert_eq!(published(&mesh), Basic::Open);
+    mesh.send(0, 1, "three", false);
+    mesh.run(SECOND);
+    assert_eq!(published(&mesh), Basic::Closed);
+    let refused = mesh.send(0, 1, "four", false);
+    mesh.run(SECOND);
+    assert_eq!(outcome(&mesh, refused), Delivery::Failed(FailureReason::InboxFull));
+
+    mesh.seat_mut(1).disk.inbox.remove(0);
+    mesh.input(1, NodeInput::MessageDeleted);
+    mesh.run(SECOND);
+    assert_eq!(published(&mesh), Basic::Open);
+    let taken = mesh.send(0, 1, "five", false);
+    mesh.run(SECOND);
+    assert_eq!(outcome(&mesh, taken), Delivery::Delivered);
+}
+
+#[test]
+fn an_inbox_that_was_full_at_the_start_is_closed_from_the_first_record() {
+    let mut mesh = Mesh::new(2);
+    mesh.link(0, 1);
+    mesh.send(0, 1, "one", false);
+    mesh.run(SECOND);
+    mesh.kill(1);
+    mesh.seat_mut(1).limits.inbox_messages_max = 1;
+    mesh.start(1);
+    mesh.run(SECOND);
+    let record = mesh.node(1).own_record().unwrap();
+    assert_eq!(record.version().sequence, 1);
+    assert_eq!(record.body().public.as_ref().unwrap().instant_inbox().unwrap().1, Basic::Closed);
+}
+
+#[test]
+fn a_disk_that_fails_delivers_nothing_and_the_sender_is_told() {
+    let mut mesh = Mesh::row(2);
+    mesh.faults.disk_fails = 1.0;
+    let id = mesh.send(0, 1, "hello", false);
+    mesh.run(SECOND);
+    assert_eq!(outcome(&mesh, id), Delivery::Failed(FailureReason::InboxFull));
+    mesh.faults = Faults::default();
+    let id = mesh.send(0, 1, "hello again", false);
+    mesh.run(SECOND);
+    assert_eq!((outcome(&mesh, id), mesh.inbox(1)), (Delivery::Delivered, vec!["hello again".to_owned()]));
+}
+
+#[test]
+fn a_presentity_is_sent_to_at_the_inbox_that_its_document_names() {
+    let mut mesh = Mesh::row(2);
+    let mut draft = mesh.draft(1, "hello");
+    draft.to = Recipient::Presentity(mesh.who(1));
+    let id = mesh.with(0, |node, now| node.handle_send(now, draft.clone())).unwrap();
+    mesh.run(SECOND);
+    assert_eq!(outcome(&mesh, id), Delivery::Delivered);
+
+    let mut document = mesh.node(1).information().clone();
+    document.tuples[0].communication_address = None;
+    mesh.with(1, |node, now| node.handle_set(now, document)).unwrap();
+    mesh.run(SECOND);
+    assert_eq!(mesh.with(0, |node, now| node.handle_send(now, draft)), Err(DraftError::NoInbox));
+}
+
+#[test]
+fn a_draft_that_cannot_be_sent_is_refused_before_anything_happens() {
+    let mut mesh = Mesh::row(2);
+    let asked = mesh.seat(0).asked.clone();
+    let oneself = mesh.draft(0, "hello");
+    let mut elsewhere = mesh.draft(1, "hello");
+    if let Recipient::Inbox(address) = &mut elsewhere.to {
+        address.realm = "attic".parse::<Realm>().unwrap();
+    }
+    let mut unknown = mesh.draft(1, "hello");
+    unknown.to = Recipient::Presentity(crate::testing::presentity(&keypair(9)));
+    let mut large = mesh.draft(1, "hello");
+    large.body = vec![0; BODY_BYTES_MAX + 1];
+    let mut refused = |draft| mesh.with(0, |node, now| node.handle_send(now, draft)).unwrap_err();
+    assert_eq!(refused(oneself), DraftError::Oneself);
+    assert_eq!(refused(elsewhere), DraftError::OtherRealm);
+    assert_eq!(refused(unknown), DraftError::NeverHeard);
+    assert_eq!(refused(large), DraftError::Message(MessageError::BodyTooLarge { found: BODY_BYTES_MAX + 1 }));
+    assert_eq!(mesh.seat(0).asked, asked);
+}
