@@ -5,8 +5,6 @@
 //! prints a line of JSON for each connection made and ended. It is the test program itself, run on a host
 //! with the name of the test [`role_foreign_program`].
 
-#![expect(clippy::print_stdout, reason = "the program speaks to the test by its output")]
-
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::StreamExt;

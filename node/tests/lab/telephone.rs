@@ -2,8 +2,6 @@
 //!
 //! It is the test program itself, run on a host with the name of the test [`role_telephone`].
 
-#![expect(clippy::print_stdout, reason = "the program speaks to the test by its output")]
-
 use std::{
     io::{BufRead, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},

@@ -36,7 +36,10 @@ fn a_message_in_order_is_stored_and_delivered_only_when_the_store_has_it() {
 #[test]
 fn every_refusal_has_its_own_reason() {
     let refuse = |change: fn(&mut InstantMessage)| decision(Basic::Open, MINUTE, change);
-    assert_eq!(refuse(|message| message.body = vec![0; 16 * 1024 + 1]), Decision::Refuse(FailureReason::TooLarge));
+    assert_eq!(
+        refuse(|message| message.body = vec![0; 16 * 1024 + 1]),
+        Decision::Refuse(FailureReason::TooLarge)
+    );
     assert_eq!(
         refuse(|message| message.content_type = "text".to_owned()),
         Decision::Refuse(FailureReason::UnsupportedType)
@@ -68,11 +71,14 @@ fn every_refusal_has_its_own_reason() {
 fn of_several_reasons_the_first_in_the_documented_order_is_told() {
     let mut message = message(1);
     let mut inbox = inbox_of(10, 10);
-    let mut told = |message: &InstantMessage, status, remaining| {
-        match inbox.handle_offer(presentity(&alice()), status, message, remaining) {
-            Decision::Refuse(reason) | Decision::RefuseUnlessStored(reason) => reason,
-            Decision::Store => panic!("stored in a full inbox"),
-        }
+    let mut told = |message: &InstantMessage, status, remaining| match inbox.handle_offer(
+        presentity(&alice()),
+        status,
+        message,
+        remaining,
+    ) {
+        Decision::Refuse(reason) | Decision::RefuseUnlessStored(reason) => reason,
+        Decision::Store => panic!("stored in a full inbox"),
     };
     message.language = Some("x".repeat(36));
     message.from = presentity(&bob());

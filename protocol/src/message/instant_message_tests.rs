@@ -63,8 +63,12 @@ fn an_id_is_32_lower_case_hexadecimal_digits() {
 #[test]
 fn only_what_may_pass_by_itself_keeps_a_queued_message_waiting() {
     let temporary: Vec<_> = FAILURE_REASONS.into_iter().filter(|reason| reason.is_temporary()).collect();
-    let expected =
-        [FailureReason::Closed, FailureReason::RateLimited, FailureReason::InboxFull, FailureReason::Unreachable];
+    let expected = [
+        FailureReason::Closed,
+        FailureReason::RateLimited,
+        FailureReason::InboxFull,
+        FailureReason::Unreachable,
+    ];
     assert_eq!(temporary, expected);
 }
 

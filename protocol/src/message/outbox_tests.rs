@@ -207,7 +207,9 @@ fn messages_to_one_recipient_go_one_after_the_other_and_others_do_not_wait_for_t
     let outputs = outputs(&mut outbox);
     assert!(outputs.contains(&OutboxOutput::Waiting { id: id(2) }));
     let under_way = |number: &u8| {
-        outputs.iter().any(|output| matches!(output, OutboxOutput::Transmit { message, .. } if message.id == id(*number)))
+        outputs.iter().any(
+            |output| matches!(output, OutboxOutput::Transmit { message, .. } if message.id == id(*number)),
+        )
     };
     assert_eq!([1, 2, 3].iter().filter(|number| under_way(number)).collect::<Vec<_>>(), [&1, &3]);
     outbox.handle_outcome(at(1), id(1), Delivery::Delivered);
@@ -282,7 +284,10 @@ fn a_restart_goes_on_with_what_waited_in_the_same_order() {
     }
     outbox.handle_outcome(at(0), id(3), Delivery::Delivered);
     let mut restarted = Outbox::new(at(5), CLOCK, outbox.entries());
-    assert_eq!(states(&restarted), [(3, OutboxState::Delivered), (1, OutboxState::Queued), (2, OutboxState::Queued)]);
+    assert_eq!(
+        states(&restarted),
+        [(3, OutboxState::Delivered), (1, OutboxState::Queued), (2, OutboxState::Queued)]
+    );
     assert_eq!(restarted.poll_timeout(), Some(at(5) + RETRY_MIN));
     restarted.handle_timeout(at(5) + RETRY_MIN);
     assert_eq!(transmitted(&mut restarted), [1]);
@@ -293,7 +298,10 @@ fn a_restart_goes_on_with_what_waited_in_the_same_order() {
 #[derive(Debug, Clone)]
 enum Step {
     Plain,
-    Queue { recipient: u8, lifetime_seconds: u64 },
+    Queue {
+        recipient: u8,
+        lifetime_seconds: u64,
+    },
     /// The store answers one of the open commits.
     Stored(prop::sample::Index, bool),
     /// One of the open transmissions ends.

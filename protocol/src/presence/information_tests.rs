@@ -92,7 +92,9 @@ fn every_part_is_taken_at_its_limit_and_refused_above() {
     assert_eq!((further(8), further(9)), (Ok(()), too_much("number of status values", 9, 8)));
 
     let contact = |length| {
-        changed(|document| document.tuples[0].communication_address.as_mut().unwrap().contact = "x".repeat(length))
+        changed(|document| {
+            document.tuples[0].communication_address.as_mut().unwrap().contact = "x".repeat(length)
+        })
     };
     assert_eq!((contact(256), contact(257)), (Ok(()), too_much("contact address", 257, 256)));
 }
@@ -107,8 +109,10 @@ fn markup_is_held_to_its_limits_in_a_tuple_and_in_the_document() {
     let extensions: Change = |markup, count| {
         markup.extensions = (0..count).map(|number| (format!("x-{number}"), Vec::new())).collect();
     };
-    let extension_name: Change = |markup, length| drop(markup.extensions.insert("x".repeat(length), Vec::new()));
-    let extension_value: Change = |markup, length| drop(markup.extensions.insert("x".to_owned(), vec![0; length]));
+    let extension_name: Change =
+        |markup, length| drop(markup.extensions.insert("x".repeat(length), Vec::new()));
+    let extension_value: Change =
+        |markup, length| drop(markup.extensions.insert("x".to_owned(), vec![0; length]));
     for (what, limit, change) in [
         ("note", 256, note),
         ("language tag", 35, language),

@@ -111,7 +111,10 @@ fn a_document_that_breaks_a_limit_changes_nothing() {
         too_large.markup.extensions.insert(format!("x-{number}"), vec![0; 300]);
     }
     let refused = publication.handle_set(at(2), too_large);
-    assert!(matches!(refused, Err(PublishError::Record(RecordError::Wire(WireError::TooLarge { .. })))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(PublishError::Record(RecordError::Wire(WireError::TooLarge { .. })))),
+        "{refused:?}"
+    );
     assert_eq!(outputs(&mut publication), []);
     assert_eq!(*publication.information(), document);
     assert_eq!(publication.record().unwrap().version(), version);
@@ -288,7 +291,10 @@ fn two_machines_with_one_key_chase_each_other_ever_more_slowly_and_the_principal
             publication.handle_timeout(now);
         }
         assert!(jumped(&publication));
-        told += outputs(&mut publication).iter().filter(|output| **output == PublicationOutput::KeyInUseElsewhere).count();
+        told += outputs(&mut publication)
+            .iter()
+            .filter(|output| **output == PublicationOutput::KeyInUseElsewhere)
+            .count();
     }
     assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
     assert_eq!(told, 1);
@@ -322,7 +328,10 @@ fn a_document_with_an_until_goes_back_to_plain_open_at_that_time() {
     let stored = publication.information().clone();
     let record = publication.record().unwrap().clone();
     let outputs = outputs(&mut publication);
-    assert!(outputs.contains(&PublicationOutput::PersistInformation(stored)) && outputs.contains(&PublicationOutput::Publish(record)));
+    assert!(
+        outputs.contains(&PublicationOutput::PersistInformation(stored))
+            && outputs.contains(&PublicationOutput::Publish(record))
+    );
     assert_eq!(publication.poll_timeout(), Some(at(100) + REFRESH_INTERVAL));
 }
 

@@ -63,7 +63,10 @@ fn equal_tables_differ_nowhere() {
     for size in [0, 1, 40, 5000] {
         let table = table(0..size);
         let digest = Digest::of(&lines(&table));
-        assert_eq!(difference(&lines(&table), &digest), Difference { ranges: Vec::new(), versions: Vec::new() });
+        assert_eq!(
+            difference(&lines(&table), &digest),
+            Difference { ranges: Vec::new(), versions: Vec::new() }
+        );
     }
 }
 
@@ -162,7 +165,8 @@ fn mixed(number: u64) -> u64 {
 
 /// Tables of up to `size` entries that share most of them, with any versions.
 fn two_tables(size: u64) -> impl Strategy<Value = (Table, Table)> {
-    let entries = prop::collection::vec((0..size, 1_u64..3, 0_u64..3, 0_u8..4), 0..usize::try_from(size).unwrap());
+    let entries =
+        prop::collection::vec((0..size, 1_u64..3, 0_u64..3, 0_u8..4), 0..usize::try_from(size).unwrap());
     entries.prop_map(|entries| {
         let (mut one, mut other) = (Table::new(), Table::new());
         for (number, sequence, fingerprint, whose) in entries {

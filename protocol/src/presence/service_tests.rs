@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     identity::Realm,
     presence::record::RecordBody,
-    testing::{CLOCK, alice, at, body, bob, departing_record, keypair, presentity, record, record_named},
+    testing::{CLOCK, alice, at, bob, body, departing_record, keypair, presentity, record, record_named},
 };
 
 fn service() -> PresenceService {
@@ -42,8 +42,12 @@ fn a_first_record_makes_its_presentity_appear_and_is_put_out_to_be_stored() {
     let record = record(&alice(), 1, 1);
     assert_eq!(service.handle_record(at(5), record.clone(), Source::Gossip), Offered::Newer);
     let who = presentity(&alice());
-    let stored =
-        StoredRecord { presentity: who, version: record.version(), bytes: record.bytes().to_vec(), heard_at: CLOCK.unix(at(5)) };
+    let stored = StoredRecord {
+        presentity: who,
+        version: record.version(),
+        bytes: record.bytes().to_vec(),
+        heard_at: CLOCK.unix(at(5)),
+    };
     let expected = [ServiceOutput::Persist(stored), ServiceOutput::Transition(who, Transition::Appeared)];
     assert_eq!(outputs(&mut service), expected);
     assert_eq!(contact(&service), (ContactState::Present, Evidence::Heard));
@@ -274,7 +278,11 @@ fn the_fingerprint_is_the_beginning_of_the_hash_little_endian() {
 /// Everything that can happen to one of three presentities.
 #[derive(Debug, Clone)]
 enum Step {
-    Record { source: u8, elapsed_seconds: u64, record: PresenceRecord },
+    Record {
+        source: u8,
+        elapsed_seconds: u64,
+        record: PresenceRecord,
+    },
     LinkEstablished(Presentity),
     LinkDown(Presentity),
     Unreachable(Presentity),
@@ -284,11 +292,14 @@ enum Step {
 }
 
 fn any_record() -> impl Strategy<Value = PresenceRecord> {
-    (1_u8..=3, 1_u64..4, 1_u64..4, 0_u8..3, any::<bool>()).prop_map(|(key, incarnation, sequence, name, departing)| {
-        let key = keypair(key);
-        let public = Some(crate::testing::information(&key, &format!("name {name}")));
-        PresenceRecord::sign(RecordBody { public, departing, ..body(&key, incarnation, sequence) }, &key).unwrap()
-    })
+    (1_u8..=3, 1_u64..4, 1_u64..4, 0_u8..3, any::<bool>()).prop_map(
+        |(key, incarnation, sequence, name, departing)| {
+            let key = keypair(key);
+            let public = Some(crate::testing::information(&key, &format!("name {name}")));
+            PresenceRecord::sign(RecordBody { public, departing, ..body(&key, incarnation, sequence) }, &key)
+                .unwrap()
+        },
+    )
 }
 
 fn any_step() -> impl Strategy<Value = Step> {

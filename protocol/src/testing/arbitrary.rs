@@ -7,8 +7,8 @@ use crate::{
     message::instant_message::{FailureReason, InstantMessage, MessageId},
     presence::{
         information::{
-            Basic, CommunicationAddress, Extensions, Note, OtherPresenceMarkup, PresenceInformation, PresenceTuple,
-            Status, Token,
+            Basic, CommunicationAddress, Extensions, Note, OtherPresenceMarkup, PresenceInformation,
+            PresenceTuple, Status, Token,
         },
         reconciliation::{Difference, Digest},
         record::{FORMAT, NodeAddress, RecordBody, SealedView, Version},
@@ -34,7 +34,15 @@ pub(crate) fn number() -> impl Strategy<Value = u64> {
     prop_oneof![
         any::<u64>(),
         0_u64..600,
-        prop::sample::select(vec![250, 251, 65_535, 65_536, u64::from(u32::MAX), u64::from(u32::MAX) + 1, u64::MAX]),
+        prop::sample::select(vec![
+            250,
+            251,
+            65_535,
+            65_536,
+            u64::from(u32::MAX),
+            u64::from(u32::MAX) + 1,
+            u64::MAX
+        ]),
     ]
 }
 
@@ -67,7 +75,8 @@ fn basic() -> impl Strategy<Value = Basic> {
 }
 
 fn tuple() -> impl Strategy<Value = PresenceTuple> {
-    let address = (token(), "\\PC{0,20}").prop_map(|(means, contact)| CommunicationAddress { means, contact });
+    let address =
+        (token(), "\\PC{0,20}").prop_map(|(means, contact)| CommunicationAddress { means, contact });
     (token(), basic(), collection::btree_set(token(), 0..3), option::of(address), markup()).prop_map(
         |(id, basic, further, communication_address, markup)| PresenceTuple {
             id,
@@ -98,7 +107,13 @@ pub(crate) fn record_body() -> impl Strategy<Value = RecordBody> {
         extensions(),
     )
         .prop_map(
-            |((realm, presentity, version, lease_seconds, departing), addresses, public, sealed_views, extensions)| {
+            |(
+                (realm, presentity, version, lease_seconds, departing),
+                addresses,
+                public,
+                sealed_views,
+                extensions,
+            )| {
                 RecordBody {
                     format: FORMAT,
                     realm,
@@ -152,20 +167,22 @@ pub(crate) fn instant_message() -> impl Strategy<Value = InstantMessage> {
         collection::vec(any::<u8>(), 0..300),
         extensions(),
     )
-        .prop_map(|((id, from, to, sent_at, thread), (reply_to, content_type, language), body, extensions)| {
-            InstantMessage {
-                id,
-                from,
-                to,
-                sent_at: UnixTime::from_millis(sent_at),
-                thread,
-                reply_to,
-                content_type,
-                language,
-                body,
-                extensions,
-            }
-        })
+        .prop_map(
+            |((id, from, to, sent_at, thread), (reply_to, content_type, language), body, extensions)| {
+                InstantMessage {
+                    id,
+                    from,
+                    to,
+                    sent_at: UnixTime::from_millis(sent_at),
+                    thread,
+                    reply_to,
+                    content_type,
+                    language,
+                    body,
+                    extensions,
+                }
+            },
+        )
 }
 
 pub(crate) fn message_request() -> impl Strategy<Value = MessageRequest> {

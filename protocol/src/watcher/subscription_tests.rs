@@ -7,7 +7,9 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn changes(subscribers: &mut Subscribers) -> Vec<(Presentity, bool)> {
-    std::iter::from_fn(|| subscribers.poll_output()).map(|change| (change.presentity, change.active)).collect()
+    std::iter::from_fn(|| subscribers.poll_output())
+        .map(|change| (change.presentity, change.active))
+        .collect()
 }
 
 /// For how long, in seconds, is asked since the last call.
@@ -37,7 +39,8 @@ fn number(number: usize) -> Presentity {
 #[test]
 fn what_is_asked_is_granted_between_a_minute_and_an_hour() {
     let mut subscribers = Subscribers::new(CLOCK);
-    let mut granted = |seconds| subscribers.handle_subscribe(at(0), presentity(&alice()), Duration::from_secs(seconds));
+    let mut granted =
+        |seconds| subscribers.handle_subscribe(at(0), presentity(&alice()), Duration::from_secs(seconds));
     assert_eq!(granted(1), Some(MINUTE));
     assert_eq!(granted(600), Some(Duration::from_secs(600)));
     assert_eq!(granted(1_000_000), Some(HOUR));

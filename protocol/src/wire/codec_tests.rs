@@ -89,7 +89,11 @@ fn a_length_beyond_all_memory_is_refused_without_asking_for_it() {
         assert_eq!(decode::<Bytes>(&bytes, LIMIT), Err(WireError::Malformed), "bytes, 2^{shift}");
         assert_eq!(decode::<String>(&bytes, LIMIT), Err(WireError::Malformed), "string, 2^{shift}");
         assert_eq!(decode::<Vec<u64>>(&bytes, LIMIT), Err(WireError::Malformed), "sequence, 2^{shift}");
-        assert_eq!(decode::<BTreeMap<String, Vec<u8>>>(&bytes, LIMIT), Err(WireError::Malformed), "map, 2^{shift}");
+        assert_eq!(
+            decode::<BTreeMap<String, Vec<u8>>>(&bytes, LIMIT),
+            Err(WireError::Malformed),
+            "map, 2^{shift}"
+        );
     }
 }
 

@@ -4,9 +4,7 @@ use crate::{
     message::instant_message::MessageId,
     presence::{
         information::{EXTENSION_NAME_BYTES_MAX, EXTENSION_VALUE_BYTES_MAX, EXTENSIONS_MAX},
-        reconciliation::{
-            DIGEST_BITS_MAX, RECORDS_BYTES_PER_FRAME, VERSIONS_PER_FRAME, WANTED_PER_FRAME,
-        },
+        reconciliation::{DIGEST_BITS_MAX, RECORDS_BYTES_PER_FRAME, VERSIONS_PER_FRAME, WANTED_PER_FRAME},
         record::{RECORD_BYTES_MAX, Version},
     },
     testing::{arbitrary::FAILURE_REASONS, message},
@@ -66,11 +64,17 @@ fn the_largest_frames_that_a_node_makes_are_within_their_limits() {
     let presentity = Presentity::from_public_key_bytes([0xff; 32]);
     let version = Version { incarnation: u64::MAX, sequence: u64::MAX };
     let told = vec![told_max(); RECORDS_BYTES_PER_FRAME / RECORD_BYTES_MAX];
-    let compare = PresenceRequest::Compare(Digest { bits: DIGEST_BITS_MAX, sums: vec![u64::MAX; 1 << DIGEST_BITS_MAX] });
-    let exchange = PresenceRequest::Exchange { wanted: vec![presentity; WANTED_PER_FRAME], records: told.clone() };
+    let compare = PresenceRequest::Compare(Digest {
+        bits: DIGEST_BITS_MAX,
+        sums: vec![u64::MAX; 1 << DIGEST_BITS_MAX],
+    });
+    let exchange =
+        PresenceRequest::Exchange { wanted: vec![presentity; WANTED_PER_FRAME], records: told.clone() };
     let ranges = (0..1 << DIGEST_BITS_MAX).collect();
-    let compared =
-        PresenceResponse::Compared(Difference { ranges, versions: vec![(presentity, version); VERSIONS_PER_FRAME] });
+    let compared = PresenceResponse::Compared(Difference {
+        ranges,
+        versions: vec![(presentity, version); VERSIONS_PER_FRAME],
+    });
     assert!(encode(&compare).len() <= PRESENCE_REQUEST_BYTES_MAX);
     assert!(encode(&exchange).len() <= PRESENCE_REQUEST_BYTES_MAX);
     assert!(encode(&compared).len() <= PRESENCE_RESPONSE_BYTES_MAX);

@@ -29,7 +29,11 @@ enum Action {
     Start(usize),
     Rename(usize, u8),
     Status(usize, Basic),
-    Send { from: usize, to: usize, queue: bool },
+    Send {
+        from: usize,
+        to: usize,
+        queue: bool,
+    },
     Watch(usize, usize),
     /// Kills a node and brings back a boot counter of long ago.
     Backup(usize),
@@ -55,12 +59,14 @@ fn any_action() -> impl Strategy<Value = Action> {
 
 fn any_faults() -> impl Strategy<Value = Faults> {
     let chance = || prop_oneof![2 => Just(0.0), 1 => 0.0..0.7];
-    (chance(), chance(), chance(), chance()).prop_map(|(gossip_lost, request_lost, answer_lost, disk_fails)| Faults {
-        gossip_lost,
-        request_lost,
-        answer_lost,
-        disk_fails,
-    })
+    (chance(), chance(), chance(), chance()).prop_map(
+        |(gossip_lost, request_lost, answer_lost, disk_fails)| Faults {
+            gossip_lost,
+            request_lost,
+            answer_lost,
+            disk_fails,
+        },
+    )
 }
 
 /// What was sent, by the text of the message.
@@ -99,7 +105,9 @@ fn act(mesh: &mut Mesh, action: Action, sent: &mut Sent) {
             let disk = &mut mesh.seat_mut(seat).disk;
             disk.incarnation = disk.incarnation.saturating_sub(3);
         }
-        Action::Kill(_) | Action::Depart(_) | Action::Start(_) | Action::Rename(..) | Action::Status(..) => (),
+        Action::Kill(_) | Action::Depart(_) | Action::Start(_) | Action::Rename(..) | Action::Status(..) => {
+            ()
+        }
         Action::Send { .. } | Action::Watch(..) => (),
     }
 }
@@ -144,9 +152,13 @@ fn everything_came_right(mesh: &Mesh, sent: &Sent) -> Result<(), TestCaseError> 
         let delivered = outcomes.contains(&SentOutcome::Final(Delivery::Delivered))
             || mesh.finished(*from).contains(&(*id, OutboxState::Delivered));
         prop_assert!(is_there || !delivered, "{text} was delivered and is not there");
-        let failed = outcomes.iter().any(|outcome| matches!(outcome, SentOutcome::Final(Delivery::Failed(_))));
+        let failed =
+            outcomes.iter().any(|outcome| matches!(outcome, SentOutcome::Final(Delivery::Failed(_))));
         prop_assert!(!(is_there && failed), "{text} was refused and is there");
-        prop_assert!(is_there || !outcomes.contains(&SentOutcome::Queued), "{text} was queued and is not there");
+        prop_assert!(
+            is_there || !outcomes.contains(&SentOutcome::Queued),
+            "{text} was queued and is not there"
+        );
     }
     Ok(())
 }

@@ -112,7 +112,10 @@ fn a_killed_node_is_lost_to_its_neighbour_and_its_state_stays_readable_with_its_
     assert_eq!(mesh.transitions(1, 0), [Transition::Lost]);
     mesh.run(MINUTE);
     assert_eq!(mesh.heard_at(1, 0), heard_at);
-    assert_eq!(mesh.node(1).record(&mesh.who(0)).unwrap().body().public.as_ref().unwrap().display_name, "node 0");
+    assert_eq!(
+        mesh.node(1).record(&mesh.who(0)).unwrap().body().public.as_ref().unwrap().display_name,
+        "node 0"
+    );
 }
 
 #[test]

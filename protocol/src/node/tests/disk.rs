@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    durable::{Change, MessageKey, OutboxEntry, Outcome, Restored, StoredContact, StoredMessage, StoredRecord},
+    durable::{
+        Change, MessageKey, OutboxEntry, Outcome, Restored, StoredContact, StoredMessage, StoredRecord,
+    },
     identity::Presentity,
     message::instant_message::MessageId,
     presence::information::PresenceInformation,
@@ -51,7 +53,8 @@ impl Disk {
             Change::Information(information) => self.information = Some(information),
             Change::Record(record) => {
                 let before = self.records.insert(record.presentity, record.clone());
-                let newer = before.is_none_or(|before| (before.version, &before.bytes) < (record.version, &record.bytes));
+                let newer = before
+                    .is_none_or(|before| (before.version, &before.bytes) < (record.version, &record.bytes));
                 assert!(newer, "an older record of {:?} is stored over a newer one", record.presentity);
             }
             Change::ForgetRecord(presentity) => drop(self.records.remove(&presentity)),

@@ -6,8 +6,8 @@ use super::mesh::Mesh;
 use crate::{
     identity::Presentity,
     node::{
-        GossipToken, NodeInput, NodeOutput, OutgoingRequest, PersistToken, RequestFailure, RequestToken, Response,
-        ResponseToken,
+        GossipToken, NodeInput, NodeOutput, OutgoingRequest, PersistToken, RequestFailure, RequestToken,
+        Response, ResponseToken,
     },
     presence::{
         reconciliation::{Difference, Digest},
@@ -43,7 +43,9 @@ fn answer(mesh: &mut Mesh, request: PresenceRequest) -> PresenceResponse {
         std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
     });
     let response = |output| match output {
-        NodeOutput::Respond { token: ResponseToken(7), response: Response::Presence(response) } => Some(response),
+        NodeOutput::Respond { token: ResponseToken(7), response: Response::Presence(response) } => {
+            Some(response)
+        }
         _ => None,
     };
     outputs.into_iter().find_map(response).expect("an answer at once")
@@ -120,9 +122,15 @@ fn a_full_table_ignores_newcomers_and_blames_nobody() {
 fn a_notification_counts_only_if_it_is_about_its_sender() {
     let mut mesh = Mesh::row(2);
     let goodbye_of_another = departing_record(&keypair(3), 9, 9).bytes().to_vec();
-    assert_eq!(answer(&mut mesh, PresenceRequest::Notify { record: goodbye_of_another }), PresenceResponse::Notified);
+    assert_eq!(
+        answer(&mut mesh, PresenceRequest::Notify { record: goodbye_of_another }),
+        PresenceResponse::Notified
+    );
     assert_eq!(mesh.node(0).record(&crate::testing::presentity(&keypair(3))), None);
-    assert_eq!(answer(&mut mesh, PresenceRequest::Notify { record: vec![1; 90] }), PresenceResponse::Notified);
+    assert_eq!(
+        answer(&mut mesh, PresenceRequest::Notify { record: vec![1; 90] }),
+        PresenceResponse::Notified
+    );
     assert_eq!((mesh.refused(0, "not-the-sender's"), mesh.refused(0, "malformed")), (1, 1));
 }
 
@@ -203,7 +211,8 @@ fn a_fetch_or_subscription_is_answered_with_the_newest_record_and_its_age() {
     let own_record = told(&mesh.node(0).own_record().unwrap().clone());
     let fetched = answer(&mut mesh, PresenceRequest::Fetch { presentity: own });
     assert_eq!(fetched, PresenceResponse::Fetched { record: Some(own_record.clone()) });
-    let PresenceResponse::Fetched { record: Some(told) } = answer(&mut mesh, PresenceRequest::Fetch { presentity: other })
+    let PresenceResponse::Fetched { record: Some(told) } =
+        answer(&mut mesh, PresenceRequest::Fetch { presentity: other })
     else {
         panic!("it knows its neighbour");
     };

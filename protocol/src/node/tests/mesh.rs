@@ -20,8 +20,8 @@ use crate::{
         outbox::{Draft, Recipient},
     },
     node::{
-        FetchToken, GossipToken, Node, NodeConfig, NodeInput, NodeLimits, NodeOutput, Notice, OutgoingRequest,
-        PersistToken, RequestFailure, RequestToken, Response, ResponseToken, SentOutcome,
+        FetchToken, GossipToken, Node, NodeConfig, NodeInput, NodeLimits, NodeOutput, Notice,
+        OutgoingRequest, PersistToken, RequestFailure, RequestToken, Response, ResponseToken, SentOutcome,
     },
     presence::{
         record::{PresenceRecord, Reaction, Version},
@@ -297,7 +297,10 @@ impl Mesh {
                 self.with(seat, |node, now| {
                     node.handle_timeout(now);
                     let next = node.poll_timeout();
-                    assert!(next.is_none_or(|next| next > now), "a deadline stays behind: {next:?} at {now:?}");
+                    assert!(
+                        next.is_none_or(|next| next > now),
+                        "a deadline stays behind: {next:?} at {now:?}"
+                    );
                 });
                 true
             }
@@ -538,7 +541,11 @@ impl Mesh {
             assert!(seat.gossiped.is_empty(), "node {number} owes a verdict");
             if let Some(node) = &seat.node {
                 assert!(node.pending.is_empty(), "node {number} awaits {:?}", node.pending);
-                assert!(node.persisting.is_empty(), "node {number} awaits the disk for {:?}", node.persisting);
+                assert!(
+                    node.persisting.is_empty(),
+                    "node {number} awaits the disk for {:?}",
+                    node.persisting
+                );
                 assert!(node.recalling.is_empty(), "node {number} awaits {:?}", node.recalling);
             }
         }
@@ -574,7 +581,9 @@ impl Seat {
 
     /// Only what the disk has is carried over into the next run.
     fn carried_over(&mut self) {
-        let stored = |record: &crate::durable::StoredRecord| (record.presentity, (record.version, record.bytes.clone()));
+        let stored = |record: &crate::durable::StoredRecord| {
+            (record.presentity, (record.version, record.bytes.clone()))
+        };
         self.highest = self.disk.records.values().map(stored).collect();
     }
 
@@ -584,7 +593,11 @@ impl Seat {
             let record = node.record(&who).expect("it is in the table");
             let seen = (record.version(), record.bytes().to_vec());
             let before = self.highest.insert(who, seen.clone());
-            assert!(before.is_none_or(|before| before <= seen), "the view of {who:?} went back to {:?}", seen.0);
+            assert!(
+                before.is_none_or(|before| before <= seen),
+                "the view of {who:?} went back to {:?}",
+                seen.0
+            );
         }
     }
 }
@@ -604,12 +617,12 @@ fn kind(request: &OutgoingRequest) -> &'static str {
 
 fn over_the_wire(request: OutgoingRequest) -> OutgoingRequest {
     match request {
-        OutgoingRequest::Presence(frame) => {
-            OutgoingRequest::Presence(codec::decode(&codec::encode(&frame), PRESENCE_REQUEST_BYTES_MAX).unwrap())
-        }
-        OutgoingRequest::Message(frame) => {
-            OutgoingRequest::Message(codec::decode(&codec::encode(&frame), MESSAGE_REQUEST_BYTES_MAX).unwrap())
-        }
+        OutgoingRequest::Presence(frame) => OutgoingRequest::Presence(
+            codec::decode(&codec::encode(&frame), PRESENCE_REQUEST_BYTES_MAX).unwrap(),
+        ),
+        OutgoingRequest::Message(frame) => OutgoingRequest::Message(
+            codec::decode(&codec::encode(&frame), MESSAGE_REQUEST_BYTES_MAX).unwrap(),
+        ),
     }
 }
 

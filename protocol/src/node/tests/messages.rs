@@ -11,7 +11,8 @@ use crate::{
         outbox::{ANSWER_TIME, Recipient},
     },
     node::{
-        DraftError, IncomingRequest, NodeInput, NodeOutput, OutgoingRequest, Response, ResponseToken, SentOutcome,
+        DraftError, IncomingRequest, NodeInput, NodeOutput, OutgoingRequest, Response, ResponseToken,
+        SentOutcome,
     },
     presence::information::Basic,
     testing::{keypair, message_between},
@@ -159,7 +160,15 @@ fn every_refusal_has_the_right_reason() {
     close(&mut mesh, 1, Basic::Closed);
     assert_eq!(refusal(&mut mesh, hour, |_| ()), FailureReason::Closed);
     assert_eq!(mesh.seat(1).disk.inbox, [], "nothing that was refused is in the inbox");
-    for reason in ["too-large", "unsupported-type", "malformed", "unauthenticated", "no-such-inbox", "expired", "closed"] {
+    for reason in [
+        "too-large",
+        "unsupported-type",
+        "malformed",
+        "unauthenticated",
+        "no-such-inbox",
+        "expired",
+        "closed",
+    ] {
         assert_eq!(mesh.refused(1, reason), 1, "{reason}");
     }
     mesh.run(SECOND);

@@ -116,14 +116,16 @@ fn two_machines_with_one_key_are_reported_and_do_not_flood_the_mesh() {
     // The double reaches the third node over links that the harness cannot tell apart, so its records are
     // handed over by hand, as a neighbour's gossip.
     for _ in 0..600 {
-        let (one, other) = (mesh.node(0).own_record().unwrap().clone(), mesh.node(2).own_record().unwrap().clone());
+        let (one, other) =
+            (mesh.node(0).own_record().unwrap().clone(), mesh.node(2).own_record().unwrap().clone());
         gossip_to(&mut mesh, 2, &one);
         gossip_to(&mut mesh, 0, &other);
         mesh.run(SECOND);
     }
     // Each jump waits twice as long as the one before, a minute at the most.
     assert!(published(&mesh) < 60, "{}", published(&mesh));
-    let reported = |notice: &Notice| matches!(notice, Notice::Trouble(text) if text.contains("another machine"));
+    let reported =
+        |notice: &Notice| matches!(notice, Notice::Trouble(text) if text.contains("another machine"));
     let reports = [0, 2].map(|seat| mesh.seat(seat).notices.iter().filter(|notice| reported(notice)).count());
     assert_eq!(reports, [1, 1]);
 }

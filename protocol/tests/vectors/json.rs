@@ -1,0 +1,175 @@
+//! Values as JSON, for people and for other languages: keys as PeerIds, bytes in hexadecimal, integers of 64
+//! bits as decimal strings (JSON numbers lose them), everything else as it is.
+
+use std::collections::BTreeMap;
+
+use data_encoding::HEXLOWER;
+use hereabouts_protocol::{
+    identity::{InboxAddress, Presentity},
+    message::instant_message::{InstantMessage, MessageId},
+    presence::{
+        information::{Extensions, OtherPresenceMarkup, PresenceInformation, PresenceTuple},
+        reconciliation::{Difference, Digest, Line},
+        record::{RecordBody, Version},
+    },
+    wire::frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
+};
+use serde_json::{Value, json};
+
+pub(super) fn body(body: &RecordBody) -> Value {
+    let sealed_views = body.sealed_views.iter();
+    json!({
+        "format": body.format,
+        "realm": body.realm.as_str(),
+        "presentity": peer_id(&body.presentity),
+        "version": version(&body.version),
+        "lease_seconds": body.lease_seconds,
+        "departing": body.departing,
+        "addresses": body.addresses.iter().map(|address| hex(&address.0)).collect::<Vec<_>>(),
+        "public": body.public.as_ref().map(information),
+        "sealed_views": sealed_views
+            .map(|view| json!({ "key_id": hex(&view.key_id), "ciphertext": hex(&view.ciphertext) }))
+            .collect::<Vec<_>>(),
+        "extensions": extensions(&body.extensions),
+    })
+}
+
+pub(super) fn presence_request(request: &PresenceRequest) -> Value {
+    match request {
+        PresenceRequest::Compare(digest) => json!({ "Compare": self::digest(digest) }),
+        PresenceRequest::Exchange { wanted, records } => json!({ "Exchange": {
+            "wanted": wanted.iter().map(peer_id).collect::<Vec<_>>(),
+            "records": records.iter().map(told).collect::<Vec<_>>(),
+        } }),
+        PresenceRequest::Fetch { presentity } => json!({ "Fetch": { "presentity": peer_id(presentity) } }),
+        PresenceRequest::Subscribe { seconds } => json!({ "Subscribe": { "seconds": seconds } }),
+        PresenceRequest::Notify { record } => json!({ "Notify": { "record": hex(record) } }),
+    }
+}
+
+pub(super) fn presence_response(response: &PresenceResponse) -> Value {
+    match response {
+        PresenceResponse::Compared(difference) => json!({ "Compared": self::difference(difference) }),
+        PresenceResponse::Exchanged { records } => {
+            json!({ "Exchanged": { "records": records.iter().map(told).collect::<Vec<_>>() } })
+        }
+        PresenceResponse::Fetched { record } => json!({ "Fetched": { "record": record.as_ref().map(told) } }),
+        PresenceResponse::Subscribed { seconds, record } => {
+            json!({ "Subscribed": { "seconds": seconds, "record": record.as_ref().map(told) } })
+        }
+        PresenceResponse::Notified => json!("Notified"),
+    }
+}
+
+pub(super) fn message_request(request: &MessageRequest) -> Value {
+    json!({ "message": message(&request.message), "remaining_ms": request.remaining_ms.to_string() })
+}
+
+pub(super) fn message_response(response: &MessageResponse) -> Value {
+    match response {
+        MessageResponse::Delivered => json!("Delivered"),
+        MessageResponse::Failed(reason) => json!({ "Failed": reason.as_str() }),
+    }
+}
+
+pub(super) fn digest(digest: &Digest) -> Value {
+    json!({ "bits": digest.bits, "sums": digest.sums.iter().map(ToString::to_string).collect::<Vec<_>>() })
+}
+
+pub(super) fn difference(difference: &Difference) -> Value {
+    let versions = difference.versions.iter();
+    json!({
+        "ranges": difference.ranges,
+        "versions": versions.map(|(who, of)| json!([peer_id(who), version(of)])).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn table(lines: &[Line]) -> Value {
+    let line = |(presentity, of, fingerprint): &Line| {
+        json!({
+            "presentity": peer_id(presentity), "version": version(of), "fingerprint": fingerprint.to_string(),
+        })
+    };
+    lines.iter().map(line).collect()
+}
+
+/// The way back, for tables.
+pub(super) fn lines(table: &Value) -> Vec<Line> {
+    let number = |value: &Value| -> u64 { value.as_str().unwrap().parse().unwrap() };
+    let line = |line: &Value| {
+        let version = &line["version"];
+        let version =
+            Version { incarnation: number(&version["incarnation"]), sequence: number(&version["sequence"]) };
+        (line["presentity"].as_str().unwrap().parse().unwrap(), version, number(&line["fingerprint"]))
+    };
+    table.as_array().unwrap().iter().map(line).collect()
+}
+
+fn message(message: &InstantMessage) -> Value {
+    let id = |id: &MessageId| id.to_string();
+    json!({
+        "id": id(&message.id),
+        "from": peer_id(&message.from),
+        "to": message.to.to_string(),
+        "sent_at": message.sent_at.as_millis().to_string(),
+        "thread": message.thread.as_ref().map(id),
+        "reply_to": message.reply_to.as_ref().map(InboxAddress::to_string),
+        "content_type": message.content_type,
+        "language": message.language,
+        "body": hex(&message.body),
+        "extensions": extensions(&message.extensions),
+    })
+}
+
+fn information(information: &PresenceInformation) -> Value {
+    json!({
+        "display_name": information.display_name,
+        "tuples": information.tuples.iter().map(tuple).collect::<Vec<_>>(),
+        "markup": markup(&information.markup),
+    })
+}
+
+fn tuple(tuple: &PresenceTuple) -> Value {
+    let further = tuple.status.further.iter();
+    let address = tuple.communication_address.as_ref();
+    json!({
+        "id": tuple.id.as_str(),
+        "status": {
+            "basic": tuple.status.basic.to_string(),
+            "further": further.map(ToString::to_string).collect::<Vec<_>>(),
+        },
+        "communication_address":
+            address.map(|address| json!({ "means": address.means.as_str(), "contact": address.contact })),
+        "markup": markup(&tuple.markup),
+    })
+}
+
+fn markup(markup: &OtherPresenceMarkup) -> Value {
+    json!({
+        "note": markup.note.as_ref().map(|note| json!({ "text": note.text, "language": note.language })),
+        "activities": markup.activities.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "until": markup.until.map(|until| until.as_millis().to_string()),
+        "extensions": extensions(&markup.extensions),
+    })
+}
+
+fn told(told: &ToldRecord) -> Value {
+    json!({ "record": hex(&told.record), "elapsed_ms": told.elapsed_ms.to_string(), "lost": told.lost })
+}
+
+fn version(version: &Version) -> Value {
+    json!({ "incarnation": version.incarnation.to_string(), "sequence": version.sequence.to_string() })
+}
+
+fn extensions(extensions: &Extensions) -> Value {
+    let named: BTreeMap<_, _> = extensions.iter().map(|(name, value)| (name, hex(value))).collect();
+    json!(named)
+}
+
+fn peer_id(presentity: &Presentity) -> String {
+    presentity.to_string()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    HEXLOWER.encode(bytes)
+}

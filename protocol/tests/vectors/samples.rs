@@ -1,0 +1,489 @@
+//! What the vectors are made of. Keys are made of one repeated byte, so that nobody takes them for real ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use data_encoding::HEXLOWER;
+use hereabouts_protocol::{
+    identity::{InboxAddress, Presentity, Realm},
+    message::instant_message::{FailureReason, InstantMessage, MessageId},
+    presence::{
+        information::{
+            Basic, CommunicationAddress, Note, OtherPresenceMarkup, PresenceInformation, PresenceTuple,
+            Status, Token,
+        },
+        reconciliation::{Difference, Digest, Line},
+        record::{
+            FORMAT, NodeAddress, PresenceRecord, RECORD_BYTES_MAX, RecordBody, SIGNING_DOMAIN, SealedView,
+            Version,
+        },
+    },
+    time::UnixTime,
+    wire::{
+        codec::encode,
+        frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
+    },
+};
+use libp2p_identity::Keypair;
+use serde_json::Value;
+
+use super::json;
+
+/// What stands at the head of each file.
+pub(super) fn about(name: &str) -> &'static str {
+    match name {
+        "identity" => "An Ed25519 seed, its public key, PeerId and URIs. See protocol/WIRE.md, Identity.",
+        "records" => {
+            "Signed records that must be accepted in their realm. `hex` is body and signature; the signature is \
+             made with the key of `seed`, and Ed25519 is deterministic. See protocol/WIRE.md, Records."
+        }
+        "frames" => {
+            "Frames of the two stream protocols, without the four bytes of length before them. See \
+             protocol/WIRE.md, Streams."
+        }
+        "reconciliation" => {
+            "Two tables, the digest that the initiator sends, what the responder answers, and what the initiator \
+             then wants and offers. See protocol/WIRE.md, Reconciliation."
+        }
+        _ => {
+            "Bytes that must be refused, and why. Records are offered in the realm `lan`. See protocol/WIRE.md."
+        }
+    }
+}
+
+pub(super) fn identities() -> impl Iterator<Item = (&'static str, [u8; 32], &'static str)> {
+    let counting = std::array::from_fn(|index| u8::try_from(index).unwrap());
+    [
+        ("a repeated byte", [1; 32], "lan"),
+        ("the same key in another realm", [1; 32], "floor-3"),
+        ("zero", [0; 32], "lan"),
+        ("counting bytes", counting, "x"),
+    ]
+    .into_iter()
+}
+
+pub(super) fn records() -> Vec<(&'static str, PresenceRecord, String)> {
+    let alice = key(1);
+    let everything_withheld = RecordBody { public: None, ..body(&alice, 3, 2) };
+    let departing = RecordBody { departing: true, ..body(&alice, 300, 70_000) };
+    let wide = Version { incarnation: u64::MAX, sequence: u64::from(u32::MAX) + 1 };
+    let sealed = RecordBody {
+        public: None,
+        sealed_views: vec![
+            SealedView { key_id: [7; 8], ciphertext: (0..=255).collect() },
+            SealedView { key_id: *b"\x00\x01\x02\x03\x04\x05\x06\x07", ciphertext: Vec::new() },
+        ],
+        extensions: BTreeMap::from([
+            ("x-b".to_owned(), vec![1, 2, 3]),
+            ("https://example.com/a".to_owned(), vec![]),
+        ]),
+        ..body(&alice, 5, 1)
+    };
+    let attic = RecordBody { realm: "attic".parse().unwrap(), ..body(&alice, 1, 1) };
+    let bodies = [
+        ("open, the smallest usual record", body(&alice, 1, 1)),
+        ("several tuples with all markup", full(&alice)),
+        ("departing", departing),
+        ("everything withheld", everything_withheld),
+        ("sealed views and extensions", sealed),
+        ("the widest numbers", RecordBody { version: wide, lease_seconds: 86_400, ..body(&alice, 0, 0) }),
+        ("another realm", attic),
+        ("the largest record", sized(&alice, RECORD_BYTES_MAX)),
+    ];
+    let mut records: Vec<_> = bodies
+        .into_iter()
+        .map(|(name, body)| (name, signed(body, &alice), HEXLOWER.encode(&[1; 32])))
+        .collect();
+    let bob = signed(body(&key(2), 1, 1), &key(2));
+    records.push(("another presentity", bob, HEXLOWER.encode(&[2; 32])));
+    records
+}
+
+/// Name, type, value and bytes of each frame.
+pub(super) fn frames() -> Vec<(String, &'static str, Value, Vec<u8>)> {
+    let mut frames = Vec::new();
+    for (name, request) in presence_requests() {
+        frames.push((name.to_owned(), "PresenceRequest", json::presence_request(&request), encode(&request)));
+    }
+    for (name, response) in presence_responses() {
+        frames.push((
+            name.to_owned(),
+            "PresenceResponse",
+            json::presence_response(&response),
+            encode(&response),
+        ));
+    }
+    for (name, request) in message_requests() {
+        frames.push((name.to_owned(), "MessageRequest", json::message_request(&request), encode(&request)));
+    }
+    for response in message_responses() {
+        let name = match &response {
+            MessageResponse::Delivered => "delivered".to_owned(),
+            MessageResponse::Failed(reason) => format!("failed: {reason}"),
+        };
+        frames.push((name, "MessageResponse", json::message_response(&response), encode(&response)));
+    }
+    frames
+}
+
+fn presence_requests() -> Vec<(&'static str, PresenceRequest)> {
+    let (alice, bob) = (presentity(&key(1)), presentity(&key(2)));
+    vec![
+        ("compare an empty table", PresenceRequest::Compare(Digest { bits: 0, sums: vec![0] })),
+        (
+            "compare four ranges",
+            PresenceRequest::Compare(Digest { bits: 2, sums: vec![0, 250, 251, u64::MAX] }),
+        ),
+        ("exchange nothing", PresenceRequest::Exchange { wanted: Vec::new(), records: Vec::new() }),
+        (
+            "exchange",
+            PresenceRequest::Exchange {
+                wanted: vec![alice, bob],
+                records: vec![told(1, 0, false), told(2, 65_536, true)],
+            },
+        ),
+        ("fetch", PresenceRequest::Fetch { presentity: alice }),
+        ("subscribe for an hour", PresenceRequest::Subscribe { seconds: 3600 }),
+        ("end a subscription", PresenceRequest::Subscribe { seconds: 0 }),
+        ("notify", PresenceRequest::Notify { record: told(1, 0, false).record }),
+    ]
+}
+
+fn presence_responses() -> Vec<(&'static str, PresenceResponse)> {
+    let versions = vec![
+        (presentity(&key(1)), Version { incarnation: 1, sequence: 1 }),
+        (presentity(&key(2)), Version { incarnation: 251, sequence: 65_536 }),
+    ];
+    vec![
+        ("equal tables", PresenceResponse::Compared(Difference { ranges: Vec::new(), versions: Vec::new() })),
+        (
+            "tables that differ",
+            PresenceResponse::Compared(Difference { ranges: vec![0, 300, 1023], versions }),
+        ),
+        ("exchanged", PresenceResponse::Exchanged { records: vec![told(2, 1234, true)] }),
+        ("fetched", PresenceResponse::Fetched { record: Some(told(1, 0, false)) }),
+        ("nothing to fetch", PresenceResponse::Fetched { record: None }),
+        ("subscribed", PresenceResponse::Subscribed { seconds: Some(3600), record: Some(told(1, 0, false)) }),
+        ("subscription refused", PresenceResponse::Subscribed { seconds: None, record: None }),
+        ("notified", PresenceResponse::Notified),
+    ]
+}
+
+fn message_requests() -> Vec<(&'static str, MessageRequest)> {
+    let plain = message();
+    let realm: Realm = "floor-3".parse().unwrap();
+    let full = InstantMessage {
+        thread: Some(MessageId::from_bytes([0xcd; 16])),
+        reply_to: Some(InboxAddress { node: presentity(&key(3)), realm }),
+        content_type: "application/octet-stream".to_owned(),
+        language: Some("de-CH".to_owned()),
+        body: (0..=255).collect(),
+        extensions: BTreeMap::from([("x-a".to_owned(), vec![0]), ("x-b".to_owned(), vec![0xff; 251])]),
+        ..message()
+    };
+    let empty = InstantMessage { body: Vec::new(), ..message() };
+    vec![
+        ("plain text", MessageRequest { message: plain, remaining_ms: 3_600_000 }),
+        ("every field", MessageRequest { message: full, remaining_ms: 604_800_000 }),
+        ("an empty body and no time left", MessageRequest { message: empty, remaining_ms: 0 }),
+    ]
+}
+
+/// All of them, in the order of their numbers.
+fn message_responses() -> Vec<MessageResponse> {
+    let reasons = [
+        FailureReason::Closed,
+        FailureReason::Denied,
+        FailureReason::Unauthenticated,
+        FailureReason::RateLimited,
+        FailureReason::TooLarge,
+        FailureReason::NoSuchInbox,
+        FailureReason::InboxFull,
+        FailureReason::UnsupportedType,
+        FailureReason::Malformed,
+        FailureReason::Expired,
+        FailureReason::Unreachable,
+    ];
+    std::iter::once(MessageResponse::Delivered).chain(reasons.map(MessageResponse::Failed)).collect()
+}
+
+/// Name, the initiator's table and the responder's.
+pub(super) fn tables() -> Vec<(&'static str, Vec<Line>, Vec<Line>)> {
+    let line = |number: u8, sequence: u64, fingerprint: u64| {
+        let who = Presentity::from_public_key_bytes([number; 32]);
+        (who, Version { incarnation: 1, sequence }, fingerprint)
+    };
+    // 48 lines are the fewest that make four ranges.
+    let many: Vec<_> = (0..48).map(|number| line(number * 5 + 1, 1, u64::MAX - u64::from(number))).collect();
+    let mut changed = many.clone();
+    changed[5] = line(26, 2, 99);
+    changed.remove(40);
+    changed.push(line(255, 1, 7));
+    let twin = [line(1, 1, 10), line(2, 1, 20)];
+    vec![
+        ("equal", many[..3].to_vec(), many[..3].to_vec()),
+        ("an empty table asks", Vec::new(), many[..3].to_vec()),
+        ("four ranges, of which some differ", many, changed),
+        ("one version, two records", twin.to_vec(), vec![line(1, 1, 11), line(2, 1, 20)]),
+    ]
+}
+
+/// Bytes that are to be refused.
+pub(super) struct Invalid {
+    pub(super) name: &'static str,
+    pub(super) frame: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) bytes: Vec<u8>,
+}
+
+pub(super) fn invalid() -> Vec<Invalid> {
+    let frames = invalid_frames().into_iter();
+    let records = invalid_records().into_iter();
+    records
+        .map(|(name, reason, bytes)| Invalid { name, frame: "PresenceRecord", reason, bytes })
+        .chain(frames.map(|(name, frame, reason, bytes)| Invalid { name, frame, reason, bytes }))
+        .collect()
+}
+
+fn invalid_records() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let alice = key(1);
+    let good = signed(body(&alice, 1, 1), &alice).bytes().to_vec();
+    let changed = |change: fn(&mut Vec<u8>)| {
+        let mut bytes = good.clone();
+        change(&mut bytes);
+        bytes
+    };
+    let of = |change: fn(&mut RecordBody)| {
+        let mut body = body(&alice, 1, 1);
+        change(&mut body);
+        resigned(encode(&body))
+    };
+    let encoded = |change: fn(&mut Vec<u8>)| {
+        let mut bytes = encode(&body(&alice, 1, 1));
+        change(&mut bytes);
+        resigned(bytes)
+    };
+    // In a body of `lan`: format, realm (4), key (32), then incarnation, sequence, lease.
+    vec![
+        ("no bytes", "malformed", Vec::new()),
+        ("shorter than a signature", "malformed", vec![FORMAT; 63]),
+        ("a format of the future", "unknown-format", changed(|bytes| bytes[0] = 2)),
+        ("a flipped bit in the signature", "forged", changed(|bytes| *bytes.last_mut().unwrap() ^= 1)),
+        ("a flipped bit in the version", "forged", changed(|bytes| bytes[37] ^= 2)),
+        ("signed by another key", "forged", {
+            let encoded = encode(&body(&alice, 1, 1));
+            let signature = key(2).sign(&[SIGNING_DOMAIN, &encoded].concat()).unwrap();
+            [encoded, signature].concat()
+        }),
+        ("signed without the domain", "forged", {
+            let encoded = encode(&body(&alice, 1, 1));
+            let signature = alice.sign(&encoded).unwrap();
+            [encoded, signature].concat()
+        }),
+        ("a byte after the signature", "malformed", changed(|bytes| bytes.push(0))),
+        ("a byte between body and signature", "malformed", encoded(|bytes| bytes.push(0))),
+        ("an incarnation in more bytes than it needs", "malformed", {
+            encoded(|bytes| drop(bytes.splice(37..38, [251, 1, 0])))
+        }),
+        ("another realm", "foreign-realm", of(|body| body.realm = "attic".parse().unwrap())),
+        ("a lease of more than a day", "over-limit", of(|body| body.lease_seconds = 86_401)),
+        ("nine addresses", "over-limit", of(|body| body.addresses = vec![NodeAddress(vec![4]); 9])),
+        ("an address of 65 bytes", "over-limit", of(|body| body.addresses = vec![NodeAddress(vec![4; 65])])),
+        (
+            "nine sealed views",
+            "over-limit",
+            of(|body| {
+                body.sealed_views = vec![SealedView { key_id: [0; 8], ciphertext: Vec::new() }; 9];
+            }),
+        ),
+        ("a document without a tuple", "over-limit", of(|body| body.public.as_mut().unwrap().tuples.clear())),
+        (
+            "two tuples of one id",
+            "over-limit",
+            of(|body| {
+                let tuples = &mut body.public.as_mut().unwrap().tuples;
+                tuples.push(tuples[0].clone());
+            }),
+        ),
+        (
+            "a display name of 65 bytes",
+            "over-limit",
+            of(|body| {
+                body.public.as_mut().unwrap().display_name = "x".repeat(65);
+            }),
+        ),
+        (
+            "an extension without a name",
+            "over-limit",
+            of(|body| drop(body.extensions.insert(String::new(), vec![]))),
+        ),
+        (
+            "extensions out of order",
+            "malformed",
+            encoded(|bytes| {
+                // No extensions, the last byte of the body, become two, "b" before "a".
+                drop(bytes.splice(bytes.len() - 1.., [2, 1, b'b', 0, 1, b'a', 0]));
+            }),
+        ),
+        (
+            "an extension twice",
+            "malformed",
+            encoded(|bytes| {
+                drop(bytes.splice(bytes.len() - 1.., [2, 1, b'a', 0, 1, b'a', 0]));
+            }),
+        ),
+        ("a realm that is no label", "malformed", encoded(|bytes| bytes[2] = b'L')),
+        ("a departing flag of 2", "malformed", encoded(|bytes| bytes[42] = 2)),
+        ("1025 bytes", "oversized", resigned(encode(&sized(&alice, RECORD_BYTES_MAX + 1)))),
+    ]
+}
+
+fn invalid_frames() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
+    let huge_length = [253, 0, 0, 0, 0, 0, 0, 0, 0x10];
+    let (request, response) = ("PresenceRequest", "PresenceResponse");
+    let fetch = encode(&PresenceRequest::Fetch { presentity: presentity(&key(1)) });
+    let message = encode(&MessageRequest { message: message(), remaining_ms: 1 });
+    vec![
+        ("no bytes", request, "malformed", Vec::new()),
+        ("a request of the future", request, "malformed", vec![5]),
+        ("a byte after the end", request, "trailing-bytes", [fetch.as_slice(), &[0]].concat()),
+        ("cut short", request, "malformed", fetch[..20].to_vec()),
+        ("seconds in more bytes than they need", request, "not-canonical", vec![3, 251, 60, 0]),
+        ("a request number in more bytes than it needs", request, "not-canonical", vec![251, 3, 0, 60]),
+        ("seconds of more than 32 bits", request, "malformed", vec![3, 253, 0, 0, 0, 0, 1, 0, 0, 0]),
+        ("a record of 2^60 bytes", request, "malformed", [[4].as_slice(), &huge_length].concat()),
+        ("a list of 2^60 keys", request, "malformed", [[1].as_slice(), &huge_length].concat()),
+        ("an option that is neither absent nor present", response, "malformed", vec![2, 2]),
+        ("a response of the future", response, "malformed", vec![5]),
+        (
+            "a message with a byte after the end",
+            "MessageRequest",
+            "trailing-bytes",
+            [message.as_slice(), &[0]].concat(),
+        ),
+        ("a message to no address", "MessageRequest", "malformed", {
+            // The id, the sender, then the address: its length and `im:`.
+            let mut bytes = message.clone();
+            bytes[49] = b'x';
+            bytes
+        }),
+        ("a reason of the future", "MessageResponse", "malformed", vec![1, 11]),
+        ("a response of more than 16 bytes", "MessageResponse", "oversized", vec![0; 17]),
+    ]
+}
+
+fn key(number: u8) -> Keypair {
+    Keypair::ed25519_from_bytes([number; 32]).unwrap()
+}
+
+fn presentity(key: &Keypair) -> Presentity {
+    Presentity::from_public_key(&key.public()).unwrap()
+}
+
+fn inbox(key: &Keypair) -> InboxAddress {
+    InboxAddress { node: presentity(key), realm: Realm::default() }
+}
+
+fn word(text: &str) -> Token {
+    text.parse().unwrap()
+}
+
+fn signed(body: RecordBody, key: &Keypair) -> PresenceRecord {
+    PresenceRecord::sign(body, key).unwrap()
+}
+
+/// A record of any bytes, with a signature that holds.
+fn resigned(encoded: Vec<u8>) -> Vec<u8> {
+    let signature = key(1).sign(&[SIGNING_DOMAIN, &encoded].concat()).unwrap();
+    [encoded, signature].concat()
+}
+
+fn told(number: u8, elapsed_ms: u64, lost: bool) -> ToldRecord {
+    let key = key(number);
+    ToldRecord { record: signed(body(&key, 1, 1), &key).bytes().to_vec(), elapsed_ms, lost }
+}
+
+fn body(key: &Keypair, incarnation: u64, sequence: u64) -> RecordBody {
+    RecordBody {
+        format: FORMAT,
+        realm: Realm::default(),
+        presentity: presentity(key),
+        version: Version { incarnation, sequence },
+        lease_seconds: 3600,
+        departing: false,
+        addresses: Vec::new(),
+        public: Some(PresenceInformation::open("Alice", &inbox(key))),
+        sealed_views: Vec::new(),
+        extensions: BTreeMap::new(),
+    }
+}
+
+/// A record that uses every field of a document.
+fn full(key: &Keypair) -> RecordBody {
+    let until = UnixTime::from_millis(1_800_000_000_000);
+    let inbox = PresenceTuple {
+        id: word("inbox"),
+        status: Status { basic: Basic::Closed, further: BTreeSet::from([word("busy"), word("away")]) },
+        communication_address: Some(CommunicationAddress::instant_message(&inbox(key))),
+        markup: OtherPresenceMarkup {
+            note: Some(Note { text: "in a meeting".to_owned(), language: Some("en".to_owned()) }),
+            activities: BTreeSet::from([word("meeting"), word("yodelling")]),
+            until: Some(until),
+            extensions: BTreeMap::from([("x-desk".to_owned(), b"4-117".to_vec())]),
+        },
+    };
+    let phone = PresenceTuple {
+        id: word("phone"),
+        status: Status { basic: Basic::Open, further: BTreeSet::new() },
+        communication_address: Some(CommunicationAddress {
+            means: word("tel"),
+            contact: "tel:+1-201-555-0123".to_owned(),
+        }),
+        markup: OtherPresenceMarkup::default(),
+    };
+    let silent = PresenceTuple { id: word("silent"), communication_address: None, ..phone.clone() };
+    let markup = OtherPresenceMarkup {
+        note: Some(Note { text: "Grüezi ☕".to_owned(), language: None }),
+        activities: BTreeSet::from([word("working")]),
+        until: None,
+        extensions: BTreeMap::from([("x-mood".to_owned(), vec![])]),
+    };
+    // /ip4/192.0.2.7/tcp/4001 and /ip6/2001:db8::7/udp/4001/quic-v1.
+    let ip4 = vec![4, 192, 0, 2, 7, 6, 15, 161];
+    let ip6 =
+        [&[41, 32, 1, 13, 184, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7][..], &[145, 2, 15, 161, 205, 3]].concat();
+    RecordBody {
+        addresses: vec![NodeAddress(ip4), NodeAddress(ip6)],
+        public: Some(PresenceInformation {
+            display_name: "Alice".to_owned(),
+            tuples: vec![inbox, phone, silent],
+            markup,
+        }),
+        ..body(key, 2, 12)
+    }
+}
+
+/// A body that makes a record of exactly so many bytes with its signature.
+fn sized(key: &Keypair, length: usize) -> RecordBody {
+    let mut body = body(key, 1, 1);
+    body.extensions.insert("x-one".to_owned(), vec![1; 300]);
+    body.extensions.insert("x-two".to_owned(), vec![2; 300]);
+    let missing = length - (encode(&body).len() + 64);
+    body.extensions.insert("x-two".to_owned(), vec![2; 300 + missing]);
+    assert_eq!(encode(&body).len() + 64, length);
+    body
+}
+
+fn message() -> InstantMessage {
+    InstantMessage {
+        id: MessageId::from_bytes([0xab; 16]),
+        from: presentity(&key(1)),
+        to: inbox(&key(2)),
+        sent_at: UnixTime::from_millis(1_700_000_000_000),
+        thread: None,
+        reply_to: None,
+        content_type: "text/plain; charset=utf-8".to_owned(),
+        language: None,
+        body: "Hello, Bob.".into(),
+        extensions: BTreeMap::new(),
+    }
+}
