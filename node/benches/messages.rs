@@ -10,6 +10,8 @@
 //!
 //! Budgets: round trip at most 1.3 times echo and fsync, at p50; 10,000 durable messages a second.
 
+#![allow(clippy::print_stdout, reason = "a benchmark is there to print its table")]
+
 use std::{
     fs::File,
     io::{self, Write},
@@ -129,7 +131,11 @@ async fn echo_server(mut swarm: Swarm<Echo>, address: oneshot::Sender<Multiaddr>
     }
 }
 
-async fn echo_client(mut swarm: Swarm<Echo>, server: Multiaddr, mut requests: mpsc::Receiver<oneshot::Sender<()>>) {
+async fn echo_client(
+    mut swarm: Swarm<Echo>,
+    server: Multiaddr,
+    mut requests: mpsc::Receiver<oneshot::Sender<()>>,
+) {
     let Some(libp2p::multiaddr::Protocol::P2p(peer)) = server.iter().last() else { return };
     swarm.add_peer_address(peer, server);
     let mut waiting = None;
@@ -182,11 +188,16 @@ async fn throughput(options: &Options, home: &Path) -> Result<(), Failure> {
     let each = options.messages / usize::from(options.senders);
     let (started, before) = (Instant::now(), cpu_time()?);
     let mut tasks = FuturesUnordered::new();
-    for sender in senders.iter().cloned() {
-        let to = to.clone();
+    for sender in &senders {
+        let (sender, to) = (sender.clone(), to.clone());
         tasks.push(tokio::spawn(async move {
             let deliveries = futures::stream::iter(0..each).map(|_| deliver(&sender, &to));
-            deliveries.buffer_unordered(UNDER_WAY).collect::<Vec<_>>().await.into_iter().collect::<Result<Vec<_>, _>>()
+            deliveries
+                .buffer_unordered(UNDER_WAY)
+                .collect::<Vec<_>>()
+                .await
+                .into_iter()
+                .collect::<Result<Vec<_>, _>>()
         }));
     }
     while let Some(task) = tasks.next().await {
@@ -196,10 +207,14 @@ async fn throughput(options: &Options, home: &Path) -> Result<(), Failure> {
     let messages = each * usize::from(options.senders);
     let rate = messages as f64 / elapsed.as_secs_f64();
     let stored = receiver.0.overview().await?.inbox_messages;
-    assert_eq!(stored, (messages + usize::from(options.senders)) as u64, "every delivered message is stored once");
+    assert_eq!(
+        stored,
+        (messages + usize::from(options.senders)) as u64,
+        "every delivered message is stored once"
+    );
     println!(
-        "{messages} messages from {} senders, {UNDER_WAY} under way each: {rate:.0} durable messages a second, \
-         {:.3} ms of CPU each for both ends (budget 10,000 a second)",
+        "{messages} messages from {} senders, {UNDER_WAY} under way each: {rate:.0} durable messages \
+         a second, {:.3} ms of CPU each for both ends (budget 10,000 a second)",
         options.senders,
         cpu.as_secs_f64() * 1e3 / messages as f64,
     );
@@ -325,7 +340,10 @@ struct Figures {
 }
 
 impl Figures {
-    async fn measure(count: usize, mut round_trip: impl AsyncFnMut() -> Result<(), Failure>) -> Result<Self, Failure> {
+    async fn measure(
+        count: usize,
+        mut round_trip: impl AsyncFnMut() -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
         for _ in 0..count / 10 + 1 {
             round_trip().await?;
         }
@@ -377,7 +395,7 @@ impl Options {
         let mut options = Self { round_trips: 2000, senders: 16, messages: 100_000 };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
-            let mut number = || arguments.next().ok_or(format!("{argument} needs a number"));
+            let mut number = || arguments.next().ok_or_else(|| format!("{argument} needs a number"));
             match argument.as_str() {
                 "--round-trips" => options.round_trips = number()?.parse()?,
                 "--senders" => options.senders = number()?.parse()?,

@@ -1,5 +1,7 @@
 //! The mesh in one process: real swarms over loopback, real databases, no mDNS.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failure is what a test is for")]
+
 use std::{path::Path, time::Duration};
 
 use futures::StreamExt;
@@ -113,7 +115,8 @@ async fn nodes_of_two_realms_never_mix() {
     let home = tempfile::tempdir().unwrap();
     let alice = Running::start(home.path(), 1, "Alice", &[], &[]).await;
     let address = alice.address().await;
-    let other = Running::start_in("other", home.path(), 2, "Mallory", std::slice::from_ref(&address), &[]).await;
+    let other =
+        Running::start_in("other", home.path(), 2, "Mallory", std::slice::from_ref(&address), &[]).await;
     let bob = Running::start(home.path(), 3, "Bob", &[address], &[]).await;
     alice.sees(bob.who(), ContactState::Present).await;
     bob.sees(alice.who(), ContactState::Present).await;

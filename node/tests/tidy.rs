@@ -1,5 +1,7 @@
 //! What no compiler checks: the length of files and lines, leftovers, and which crate may depend on what.
 
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a failure is what a test is for")]
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -23,7 +25,9 @@ fn files_and_lines_are_of_readable_length_and_nothing_is_left_behind() {
             if line.chars().count() > LINE_CHARACTERS_MAX {
                 complaints.push(format!("{name}:{number} is longer than {LINE_CHARACTERS_MAX} characters"));
             }
-            if LEFTOVERS.iter().any(|leftover| line.contains(leftover)) && !name.to_string().ends_with("tidy.rs") {
+            if LEFTOVERS.iter().any(|leftover| line.contains(leftover))
+                && !name.to_string().ends_with("tidy.rs")
+            {
                 complaints.push(format!("{name}:{number} was left behind"));
             }
         }
@@ -76,7 +80,14 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 fn packages() -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
-        .args(["metadata", "--format-version", "1", "--offline", "--filter-platform", "x86_64-unknown-linux-gnu"])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--offline",
+            "--filter-platform",
+            "x86_64-unknown-linux-gnu",
+        ])
         .current_dir(workspace())
         .output()
         .unwrap();
@@ -84,7 +95,7 @@ fn packages() -> Vec<Value> {
     metadata["packages"].as_array().unwrap().clone()
 }
 
-/// The names of what a package needs to run, as its manifest says; none for one that is not part of the build.
+/// The names of what a package needs to run, as its manifest says; none for one that is not built.
 fn dependencies(packages: &[Value], name: &str) -> BTreeSet<String> {
     let package = packages.iter().find(|package| package["name"] == name);
     let listed = package.and_then(|package| package["dependencies"].as_array()).into_iter().flatten();

@@ -76,7 +76,8 @@ impl Presentity {
     pub fn matches_prefix(&self, prefix: &str) -> bool {
         let id = self.to_string();
         !prefix.is_empty()
-            && (id.starts_with(prefix) || id.strip_prefix(PEER_ID_PREFIX).is_some_and(|rest| rest.starts_with(prefix)))
+            && (id.starts_with(prefix)
+                || id.strip_prefix(PEER_ID_PREFIX).is_some_and(|rest| rest.starts_with(prefix)))
     }
 
     /// `pres:<PeerId>@<realm>.alt` (RFC 3859).
@@ -135,8 +136,14 @@ impl FromStr for Realm {
 
     /// A realm is a DNS label: 1 to 63 of `a-z`, `0-9` and `-`, with no `-` at either end.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let label = text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-        if text.is_empty() || text.len() > REALM_BYTES_MAX || !label || text.starts_with('-') || text.ends_with('-') {
+        let label =
+            text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        if text.is_empty()
+            || text.len() > REALM_BYTES_MAX
+            || !label
+            || text.starts_with('-')
+            || text.ends_with('-')
+        {
             return Err(IdentityError::NotARealm);
         }
         Ok(Self(text.to_owned()))
@@ -168,8 +175,10 @@ impl FromStr for InboxAddress {
     type Err = IdentityError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (node, domain) =
-            text.strip_prefix("im:").and_then(|rest| rest.split_once('@')).ok_or(IdentityError::NotAnInboxAddress)?;
+        let (node, domain) = text
+            .strip_prefix("im:")
+            .and_then(|rest| rest.split_once('@'))
+            .ok_or(IdentityError::NotAnInboxAddress)?;
         let realm = domain.strip_suffix(".alt").ok_or(IdentityError::NotAnInboxAddress)?;
         Ok(Self { node: node.parse()?, realm: realm.parse()? })
     }
@@ -230,7 +239,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_key_survives_its_uri(bytes: [u8; 32]) {
-            let address = InboxAddress { node: Presentity::from_public_key_bytes(bytes), realm: Realm::default() };
+            let node = Presentity::from_public_key_bytes(bytes);
+            let address = InboxAddress { node, realm: Realm::default() };
             prop_assert_eq!(address.to_string().parse::<InboxAddress>(), Ok(address));
         }
 

@@ -13,7 +13,8 @@ pub(super) fn published<'a>(listen: impl Iterator<Item = &'a Multiaddr>) -> Vec<
     let widest = addresses.iter().map(|address| reach(address)).max();
     addresses.retain(|address| Some(reach(address)) == widest);
     addresses.sort_by_key(|address| (!is_tcp(address), ip(address).is_some_and(|ip| ip.is_ipv6())));
-    let encoded = addresses.iter().map(|address| address.to_vec()).filter(|bytes| bytes.len() <= ADDRESS_BYTES_MAX);
+    let encoded =
+        addresses.iter().map(|address| address.to_vec()).filter(|bytes| bytes.len() <= ADDRESS_BYTES_MAX);
     encoded.take(ADDRESSES_MAX).map(NodeAddress).collect()
 }
 
@@ -105,8 +106,8 @@ mod tests {
             published(all.iter().copied()).iter().filter_map(told).collect()
         };
         let link: Multiaddr = "/ip6/fe80::1/tcp/4".parse().unwrap();
-        assert_eq!(told_of(&[&loopback]), [loopback.clone()]);
-        assert_eq!(told_of(&[&loopback, &link]), [link.clone()]);
+        assert_eq!(told_of(&[&loopback]), std::slice::from_ref(&loopback));
+        assert_eq!(told_of(&[&loopback, &link]), std::slice::from_ref(&link));
         assert_eq!(told_of(&[&loopback, &lan, &link, &tcp]), [tcp, lan]);
     }
 }

@@ -82,19 +82,27 @@ fn connection_limits() -> connection_limits::ConnectionLimits {
         .with_max_established_per_peer(Some(2))
 }
 
-fn streams<F: super::codec::Frames>(protocol: String, timeout: Duration) -> request_response::Behaviour<FrameCodec<F>> {
+fn streams<F: super::codec::Frames>(
+    protocol: String,
+    timeout: Duration,
+) -> request_response::Behaviour<FrameCodec<F>> {
     let protocol = StreamProtocol::try_from_owned(protocol).expect("our protocol ids begin with a slash");
     let config = request_response::Config::default()
         .with_request_timeout(timeout)
         .with_max_concurrent_streams(STREAMS_PER_CONNECTION_MAX);
-    request_response::Behaviour::with_codec(FrameCodec::default(), [(protocol, ProtocolSupport::Full)], config)
+    request_response::Behaviour::with_codec(
+        FrameCodec::default(),
+        [(protocol, ProtocolSupport::Full)],
+        config,
+    )
 }
 
 fn gossip(realm: &Realm) -> Gossip {
     let topic = topic(realm);
     let filter = WhitelistSubscriptionFilter(std::collections::HashSet::from([topic.hash()]));
-    let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, gossip_config(), filter)
-        .expect("anonymous messages and anonymous validation fit together");
+    let mut gossip =
+        Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, gossip_config(), filter)
+            .expect("anonymous messages and anonymous validation fit together");
     gossip.subscribe(&topic).expect("the filter admits our own topic");
     gossip
 }
@@ -111,7 +119,10 @@ fn gossip_config() -> gossipsub::Config {
     gossipsub::ConfigBuilder::default()
         .validation_mode(ValidationMode::Anonymous)
         .validate_messages()
-        .message_id_fn(|message| gossipsub::MessageId::new(&Sha256::digest(&message.data)[..MESSAGE_ID_BYTES]))
+        .message_id_fn(|message| {
+            let hash = Sha256::digest(&message.data);
+            hash.iter().copied().take(MESSAGE_ID_BYTES).collect::<Vec<u8>>().into()
+        })
         .max_transmit_size(128 * 1024)
         .max_control_message_size(64 * 1024)
         .max_control_messages_sent(800)

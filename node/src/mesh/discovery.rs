@@ -53,7 +53,10 @@ impl Lan {
 
 impl std::fmt::Debug for Lan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Lan").field("ipv4", &self.ipv4.is_enabled()).field("ipv6", &self.ipv6.is_enabled()).finish()
+        f.debug_struct("Lan")
+            .field("ipv4", &self.ipv4.is_enabled())
+            .field("ipv6", &self.ipv6.is_enabled())
+            .finish()
     }
 }
 

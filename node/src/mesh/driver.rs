@@ -24,8 +24,8 @@ use hereabouts_protocol::{
     identity::Presentity,
     message::instant_message::{Delivery, MessageId},
     node::{
-        FetchToken, GossipToken, Node, NodeInput, NodeOutput, Notice, OutgoingRequest, PersistToken, RequestToken,
-        Response, ResponseToken, SentOutcome,
+        FetchToken, GossipToken, Node, NodeInput, NodeOutput, Notice, OutgoingRequest, PersistToken,
+        RequestToken, Response, ResponseToken, SentOutcome,
     },
     presence::{record::Reaction, service::Transition},
     time::Timestamp,
@@ -146,9 +146,10 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             let ready = std::future::poll_fn(|cx| match self.poll_local(cx) {
                 Poll::Ready(step) => Poll::Ready(Ready::Local(step)),
-                Poll::Pending => self.swarm.poll_next_unpin(cx).map(|event| {
-                    Ready::Network(event.expect("a swarm's stream never ends"))
-                }),
+                Poll::Pending => self
+                    .swarm
+                    .poll_next_unpin(cx)
+                    .map(|event| Ready::Network(event.expect("a swarm's stream never ends"))),
             })
             .await;
             match ready {
@@ -215,7 +216,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
         }
         let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
-        let due = [self.node.poll_timeout(), self.overlay.poll_timeout(), leaving].into_iter().flatten().min();
+        let due =
+            [self.node.poll_timeout(), self.overlay.poll_timeout(), leaving].into_iter().flatten().min();
         if self.timer.as_ref().map(|(at, _)| *at) == due && due.is_some_and(|at| at > self.clock.now()) {
             return;
         }
@@ -317,7 +319,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 }
             }
             StorageDone::Recalled(token, result) => {
-                let stored = result.inspect_err(|error| self.log(Event::Trouble(error.to_string()))).unwrap_or(false);
+                let stored =
+                    result.inspect_err(|error| self.log(Event::Trouble(error.to_string()))).unwrap_or(false);
                 self.node.handle(now, NodeInput::Recalled { token, stored });
             }
             StorageDone::Command(after) => self.after_storage(now, after),
@@ -374,7 +377,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     fn dial_given(&mut self, now: Timestamp, address: Multiaddr) {
         let options = match peer_of(&address) {
-            Some(peer) => DialOpts::peer_id(peer).addresses(vec![address.clone()]).allocate_new_port().build(),
+            Some(peer) => {
+                DialOpts::peer_id(peer).addresses(vec![address.clone()]).allocate_new_port().build()
+            }
             None => DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build(),
         };
         let connection = options.connection_id();

@@ -78,7 +78,10 @@ impl MeshHandle {
     ///
     /// # Errors
     /// Why the document cannot be published; then the old one stands.
-    pub async fn set_information(&self, information: PresenceInformation) -> Result<PresentityView, SetError> {
+    pub async fn set_information(
+        &self,
+        information: PresenceInformation,
+    ) -> Result<PresentityView, SetError> {
         self.ask(|reply| Command::SetInformation(information, reply)).await?
     }
 
@@ -260,7 +263,10 @@ pub enum SetError {
     #[error(transparent)]
     Information(#[from] InformationError),
     /// All of it together is over the record's limit.
-    #[error("the presence document is too large: the signed record would be {found} bytes, {limit} are allowed; shorten notes or remove tuples")]
+    #[error(
+        "the presence document is too large: its record would be {found} bytes, and {limit} are allowed; \
+         shorten notes or remove tuples"
+    )]
     RecordTooLarge {
         /// What the record would be.
         found: usize,

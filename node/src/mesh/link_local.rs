@@ -45,7 +45,11 @@ impl Transport for LinkLocal {
         self.0.remove_listener(id)
     }
 
-    fn dial(&mut self, address: Multiaddr, options: DialOpts) -> Result<Self::Dial, TransportError<io::Error>> {
+    fn dial(
+        &mut self,
+        address: Multiaddr,
+        options: DialOpts,
+    ) -> Result<Self::Dial, TransportError<io::Error>> {
         match link_local(&address) {
             Some((ip, port)) => Ok(dial_on_every_interface(ip, port).boxed()),
             None => Ok(self.0.dial(address, options)?.boxed()),
@@ -64,7 +68,10 @@ async fn dial_on_every_interface(ip: Ipv6Addr, port: u16) -> io::Result<TcpStrea
     let connect = |scope| tokio::net::TcpStream::connect(SocketAddrV6::new(ip, port, 0, scope)).boxed();
     let attempts: Vec<_> = scopes()?.into_iter().map(connect).collect();
     if attempts.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::NetworkUnreachable, "no interface has a link-local address"));
+        return Err(io::Error::new(
+            io::ErrorKind::NetworkUnreachable,
+            "no interface has a link-local address",
+        ));
     }
     let (stream, _) = select_ok(attempts).await?;
     stream.set_nodelay(true)?;
@@ -81,7 +88,9 @@ fn scopes() -> io::Result<BTreeSet<u32>> {
 fn link_local(address: &Multiaddr) -> Option<(Ipv6Addr, u16)> {
     let mut parts = address.iter();
     match (parts.next(), parts.next(), parts.next()) {
-        (Some(Protocol::Ip6(ip)), Some(Protocol::Tcp(port)), None | Some(Protocol::P2p(_))) if is_link_local(&ip) => {
+        (Some(Protocol::Ip6(ip)), Some(Protocol::Tcp(port)), None | Some(Protocol::P2p(_)))
+            if is_link_local(&ip) =>
+        {
             Some((ip, port))
         }
         _ => None,

@@ -38,14 +38,8 @@ use rand::{SeedableRng, rngs::StdRng};
 use thiserror::Error;
 
 use self::{
-    behaviour::Behaviour,
-    clock::Clock,
-    discovery::Discovery,
-    driver::Driver,
-    events::EventLog,
-    handle::MeshHandle,
-    overlay::Overlay,
-    transport::MeshTransport,
+    behaviour::Behaviour, clock::Clock, discovery::Discovery, driver::Driver, events::EventLog,
+    handle::MeshHandle, overlay::Overlay, transport::MeshTransport,
 };
 use crate::storage::{Storage, StorageError};
 
@@ -82,7 +76,10 @@ pub struct MeshConfig<D, S, C> {
 impl<D, S, C> std::fmt::Debug for MeshConfig<D, S, C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // Not the key, not the seed.
-        f.debug_struct("MeshConfig").field("realm", &self.realm).field("listen", &self.listen).finish_non_exhaustive()
+        f.debug_struct("MeshConfig")
+            .field("realm", &self.realm)
+            .field("listen", &self.listen)
+            .finish_non_exhaustive()
     }
 }
 
@@ -106,7 +103,14 @@ where
     let changes = vec![Change::Incarnation(incarnation), Change::Information(information.clone())];
     config.storage.commit(changes, Durability::Durable).await?;
 
-    let swarm = swarm(&config.key, &config.realm, config.transport, config.discovery, config.spawner, &config.listen)?;
+    let swarm = swarm(
+        &config.key,
+        &config.realm,
+        config.transport,
+        config.discovery,
+        config.spawner,
+        &config.listen,
+    )?;
     let mut random = StdRng::from_seed(config.seed);
     let mut overlay = Overlay::new(*swarm.local_peer_id(), StdRng::from_rng(&mut random));
     let now = config.clock.now();
@@ -153,7 +157,8 @@ fn swarm<D: Discovery>(
     spawner: Spawner,
     listen: &[Multiaddr],
 ) -> Result<Swarm<Behaviour<D>>, StartError> {
-    let config = swarm::Config::with_executor(spawner).with_idle_connection_timeout(IDLE_TIMEOUT).with_smart_dial();
+    let config =
+        swarm::Config::with_executor(spawner).with_idle_connection_timeout(IDLE_TIMEOUT).with_smart_dial();
     let behaviour = Behaviour::new(key, realm, discovery);
     let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), config);
     let mut failures = Vec::new();

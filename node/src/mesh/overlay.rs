@@ -85,7 +85,9 @@ impl Overlay {
         let spread = self.jitter(RECORD_SPREAD);
         let wait = if self.own < peer { spread } else { HIGHER_ID_WAITS + spread };
         if let Some(known) = self.peers.get_mut(&peer) {
-            known.addresses.retain(|address| addresses.contains(address) || known.last_reached.as_ref() == Some(address));
+            known.addresses.retain(|address| {
+                addresses.contains(address) || known.last_reached.as_ref() == Some(address)
+            });
             known.departed = false;
             // A new record is a sign of life, so that an earlier failure counts no more.
             known.tries = 0;
@@ -126,7 +128,11 @@ impl Overlay {
             known.learn(address.clone());
             self.outputs.push_back(OverlayOutput::Reached { peer, address });
         }
-        known.connections.push(Connection { id: connection, dialled, identify_by: Some(now + IDENTIFY_WITHIN) });
+        known.connections.push(Connection {
+            id: connection,
+            dialled,
+            identify_by: Some(now + IDENTIFY_WITHIN),
+        });
         if known.connections.len() > 1 {
             known.settle_at = Some(now + SETTLE_DUPLICATES);
         }
@@ -138,7 +144,13 @@ impl Overlay {
     }
 
     /// The peer said what it is.
-    pub(super) fn handle_identified(&mut self, now: Timestamp, peer: PeerId, connection: ConnectionId, ours: bool) {
+    pub(super) fn handle_identified(
+        &mut self,
+        now: Timestamp,
+        peer: PeerId,
+        connection: ConnectionId,
+        ours: bool,
+    ) {
         if !ours {
             self.block(now, peer);
             return;
@@ -288,7 +300,11 @@ impl Overlay {
         if self.peers.len() < PEERS_MAX {
             return;
         }
-        let idle = self.peers.iter().filter(|(_, peer)| peer.connections.is_empty()).max_by_key(|(_, peer)| peer.tries);
+        let idle = self
+            .peers
+            .iter()
+            .filter(|(_, peer)| peer.connections.is_empty())
+            .max_by_key(|(_, peer)| peer.tries);
         if let Some(peer) = idle.map(|(peer, _)| *peer) {
             self.peers.remove(&peer);
         }
@@ -311,7 +327,8 @@ impl Overlay {
     }
 
     fn unblock_due(&mut self, now: Timestamp) {
-        let due: Vec<_> = self.blocked.iter().filter(|(_, until)| **until <= now).map(|(peer, _)| *peer).collect();
+        let due: Vec<_> =
+            self.blocked.iter().filter(|(_, until)| **until <= now).map(|(peer, _)| *peer).collect();
         for peer in due {
             self.blocked.remove(&peer);
             self.outputs.push_back(OverlayOutput::Unblock(peer));
@@ -321,7 +338,10 @@ impl Overlay {
     fn dial_given(&mut self, now: Timestamp) {
         for given in self.given.iter_mut().filter(|given| given.dial_at.is_some_and(|at| at <= now)) {
             // Reached by another way since: the redial of its lost link is its own matter.
-            let linked = given.peer.and_then(|peer| self.peers.get(&peer)).is_some_and(|peer| !peer.connections.is_empty());
+            let linked = given
+                .peer
+                .and_then(|peer| self.peers.get(&peer))
+                .is_some_and(|peer| !peer.connections.is_empty());
             given.dial_at = None;
             if !linked {
                 self.outputs.push_back(OverlayOutput::DialGiven(given.address.clone()));
@@ -344,7 +364,9 @@ impl Overlay {
         }
         for peer in silent {
             self.block(now, peer);
-            for connection in self.peers.get_mut(&peer).map(|known| &mut known.connections).into_iter().flatten() {
+            for connection in
+                self.peers.get_mut(&peer).map(|known| &mut known.connections).into_iter().flatten()
+            {
                 connection.identify_by = None;
             }
         }
@@ -469,7 +491,8 @@ impl Peer {
     }
 
     fn tcp_or_all(&self) -> Vec<Multiaddr> {
-        let tcp: Vec<_> = self.addresses.iter().filter(|address| addresses::is_tcp(address)).cloned().collect();
+        let tcp: Vec<_> =
+            self.addresses.iter().filter(|address| addresses::is_tcp(address)).cloned().collect();
         if tcp.is_empty() { self.addresses.clone() } else { tcp }
     }
 }
@@ -499,9 +522,13 @@ fn superfluous(own_is_lower: bool, connections: &[Connection]) -> Vec<Connection
     } else {
         connections.iter().collect()
     };
-    let mut superfluous: Vec<_> =
-        connections.iter().filter(|one| !kept.iter().any(|kept| kept.id == one.id)).map(|one| one.id).collect();
-    let own: Vec<_> = kept.iter().filter(|connection| connection.dialled).map(|connection| connection.id).collect();
+    let mut superfluous: Vec<_> = connections
+        .iter()
+        .filter(|one| !kept.iter().any(|kept| kept.id == one.id))
+        .map(|one| one.id)
+        .collect();
+    let own: Vec<_> =
+        kept.iter().filter(|connection| connection.dialled).map(|connection| connection.id).collect();
     if let Some(newest) = own.iter().max() {
         superfluous.extend(own.iter().filter(|id| *id != newest));
     }

@@ -11,11 +11,7 @@ use std::{io, time::Duration};
 use futures::future::Either;
 use libp2p::{
     PeerId, Transport,
-    core::{
-        muxing::StreamMuxerBox,
-        transport::Boxed,
-        upgrade::Version,
-    },
+    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
     identity::Keypair,
     noise, quic, tcp, yamux,
 };

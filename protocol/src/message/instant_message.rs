@@ -52,7 +52,10 @@ impl InstantMessage {
             return Err(MessageError::BodyTooLarge { found: self.body.len() });
         }
         let type_is_shown = self.content_type.chars().all(|character| (' '..='~').contains(&character));
-        if self.content_type.len() > CONTENT_TYPE_BYTES_MAX || !self.content_type.contains('/') || !type_is_shown {
+        if self.content_type.len() > CONTENT_TYPE_BYTES_MAX
+            || !self.content_type.contains('/')
+            || !type_is_shown
+        {
             return Err(MessageError::ContentType);
         }
         if self.language.as_ref().is_some_and(|tag| tag.len() > LANGUAGE_BYTES_MAX) {

@@ -7,11 +7,11 @@
 //! answer it is repeated with the same id, which is safe, at most [`REPEATS_MAX`] times within
 //! [`ANSWER_TIME`]; what is still unknown then is `indeterminate`. A *queued* message is stored first. It
 //! is transmitted at once too, and if the recipient is out of reach, or refuses for now
-//! ([`FailureReason::is_temporary`]), it waits: until presence says that the recipient is in reach or OPEN, or
-//! for a retry that backs off from [`RETRY_MIN`] to [`RETRY_MAX`]. Queued messages to one recipient go one after
-//! the other, in order. Each ends as delivered, failed, expired or cancelled, and is remembered as such.
+//! ([`FailureReason::is_temporary`]), it waits: until presence says that the recipient is in reach or OPEN,
+//! or for a retry that backs off from [`RETRY_MIN`] to [`RETRY_MAX`]. Queued messages to one recipient go one
+//! after the other, in order. Each ends delivered, failed, expired or cancelled, and is remembered.
 //!
-//! Limits: [`WAITING_MAX`] queued, [`UNDER_WAY_MAX`] plain ones under way, [`FINISHED_KEPT`] finished ones shown.
+//! Limits: [`WAITING_MAX`] queued, [`UNDER_WAY_MAX`] plain ones under way, [`FINISHED_KEPT`] finished ones.
 //! Source: RFC 2779 4.2.1 and 5.4; RFC 3860 for the three outcomes.
 
 use std::{
@@ -86,7 +86,9 @@ impl Outbox {
             if entry.state == OutboxState::Queued {
                 outbox.order.push_back(entry.message.id);
                 let retry_at = Some(now + RETRY_MIN);
-                outbox.queued.insert(entry.message.id, Queued { entry, under_way: false, stored: true, retry_at });
+                outbox
+                    .queued
+                    .insert(entry.message.id, Queued { entry, under_way: false, stored: true, retry_at });
             } else {
                 outbox.finished.push_back(entry);
             }
@@ -115,8 +117,13 @@ impl Outbox {
             return false;
         }
         let queued_at = self.clock.unix(now);
-        let entry =
-            OutboxEntry { message, queued_at, expires_at: queued_at + lifetime, attempts: 0, state: OutboxState::Queued };
+        let entry = OutboxEntry {
+            message,
+            queued_at,
+            expires_at: queued_at + lifetime,
+            attempts: 0,
+            state: OutboxState::Queued,
+        };
         let id = entry.message.id;
         self.outputs.push_back(OutboxOutput::Persist { id, change: Change::PutOutbox(entry.clone()) });
         self.order.push_back(id);
@@ -205,8 +212,12 @@ impl Outbox {
             }
         }
         let unix = self.clock.unix(now);
-        let expired: Vec<_> =
-            self.queued.iter().filter(|(_, queued)| queued.entry.expires_at <= unix).map(|(id, _)| *id).collect();
+        let expired: Vec<_> = self
+            .queued
+            .iter()
+            .filter(|(_, queued)| queued.entry.expires_at <= unix)
+            .map(|(id, _)| *id)
+            .collect();
         for id in expired {
             self.finish(id, OutboxState::Expired);
         }
@@ -234,7 +245,8 @@ impl Outbox {
 
     fn plain_outcome(&mut self, now: Timestamp, id: MessageId, outcome: Delivery) {
         let Some(plain) = self.plain.get_mut(&id) else { return };
-        let again = outcome == Delivery::Indeterminate && plain.repeats < REPEATS_MAX && now < plain.give_up_at;
+        let again =
+            outcome == Delivery::Indeterminate && plain.repeats < REPEATS_MAX && now < plain.give_up_at;
         if again {
             plain.repeats += 1;
             let remaining = plain.expires.since(now);
@@ -269,14 +281,16 @@ impl Outbox {
     /// Transmits the first message of every recipient, if it is due and none is under way to them.
     fn transmit_due(&mut self, now: Timestamp) {
         let due = |queued: &&Queued| queued.retry_at.is_some_and(|at| at <= now);
-        let ids: Vec<_> = self.first_of_each_recipient().filter(due).map(|queued| queued.entry.message.id).collect();
+        let ids: Vec<_> =
+            self.first_of_each_recipient().filter(due).map(|queued| queued.entry.message.id).collect();
         let unix = self.clock.unix(now);
         for id in ids {
             let Some(queued) = self.queued.get_mut(&id) else { continue };
             queued.under_way = true;
             queued.entry.attempts += 1;
             let remaining = queued.entry.expires_at.since(unix);
-            self.outputs.push_back(OutboxOutput::Transmit { message: queued.entry.message.clone(), remaining });
+            self.outputs
+                .push_back(OutboxOutput::Transmit { message: queued.entry.message.clone(), remaining });
         }
     }
 

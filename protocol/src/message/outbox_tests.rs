@@ -272,8 +272,8 @@ fn of_finished_messages_the_last_hundred_are_remembered() {
         outbox.handle_outcome(at(0), id(number), Delivery::Delivered);
     }
     assert_eq!(outbox.entries().len(), FINISHED_KEPT);
-    let removed = |output: &OutboxOutput| matches!(output, OutboxOutput::Persist { change: Change::RemoveOutbox(removed), .. } if *removed == id(0));
-    assert_eq!(outputs(&mut outbox).iter().filter(|output| removed(output)).count(), 1);
+    let removed = OutboxOutput::Persist { id: id(0), change: Change::RemoveOutbox(id(0)) };
+    assert_eq!(outputs(&mut outbox).iter().filter(|output| **output == removed).count(), 1);
 }
 
 #[test]
@@ -319,9 +319,12 @@ fn any_step() -> impl Strategy<Value = Step> {
     ];
     prop_oneof![
         2 => Just(Step::Plain),
-        4 => (2_u8..4, 1_u64..2000).prop_map(|(recipient, seconds)| Step::Queue { recipient, lifetime_seconds: seconds }),
-        5 => (any::<prop::sample::Index>(), prop::bool::weighted(0.9)).prop_map(|(which, ok)| Step::Stored(which, ok)),
-        5 => (any::<prop::sample::Index>(), outcome).prop_map(|(which, outcome)| Step::Outcome(which, outcome)),
+        4 => (2_u8..4, 1_u64..2000)
+            .prop_map(|(recipient, lifetime_seconds)| Step::Queue { recipient, lifetime_seconds }),
+        5 => (any::<prop::sample::Index>(), prop::bool::weighted(0.9))
+            .prop_map(|(which, ok)| Step::Stored(which, ok)),
+        5 => (any::<prop::sample::Index>(), outcome)
+            .prop_map(|(which, outcome)| Step::Outcome(which, outcome)),
         1 => (2_u8..4).prop_map(Step::InReach),
         1 => any::<prop::sample::Index>().prop_map(Step::Cancel),
         3 => (0_u64..400).prop_map(Step::Wait),
@@ -337,7 +340,8 @@ proptest! {
     ) {
         let mut outbox = outbox();
         let mut now = at(0);
-        let (mut storing, mut under_way, mut ended) = (Vec::new(), Vec::<(MessageId, u8)>::new(), BTreeSet::new());
+        let (mut storing, mut ended) = (Vec::new(), BTreeSet::new());
+        let mut under_way: Vec<(MessageId, u8)> = Vec::new();
         let mut first_sent: BTreeMap<u8, Vec<MessageId>> = BTreeMap::new();
         let mut queued = Vec::new();
         let mut plain = BTreeSet::new();
@@ -380,7 +384,8 @@ proptest! {
                         let recipient = if message.to.node == presentity(&keypair(2)) { 2 } else { 3 };
                         if !plain.contains(&message.id) {
                             // One whose message has ended may still be under way; nobody waits for it.
-                            let busy = under_way.iter().any(|(id, other)| *other == recipient && !ended.contains(id) && !plain.contains(id));
+                            let waits = |id: &MessageId| !ended.contains(id) && !plain.contains(id);
+                            let busy = under_way.iter().any(|(id, other)| *other == recipient && waits(id));
                             prop_assert!(!busy, "two at once");
                             let sent = first_sent.entry(recipient).or_default();
                             if !sent.contains(&message.id) {
@@ -390,7 +395,9 @@ proptest! {
                         under_way.push((message.id, recipient));
                     }
                     OutboxOutput::Settled { id, .. } => prop_assert!(ended.insert(id) && plain.contains(&id)),
-                    OutboxOutput::Finished { id, .. } => prop_assert!(ended.insert(id) && !plain.contains(&id)),
+                    OutboxOutput::Finished { id, .. } => {
+                        prop_assert!(ended.insert(id) && !plain.contains(&id));
+                    }
                     OutboxOutput::Persist { id, .. } => storing.push(id),
                     OutboxOutput::Waiting { id } => prop_assert!(!ended.contains(&id)),
                 }

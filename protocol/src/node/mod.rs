@@ -41,8 +41,8 @@ use crate::{
         reconciliation::{Line, Plan},
         record::PresenceRecord,
         service::{
-            Contact, ContactState, Evidence, PRESENTITIES_MAX, PresenceService, PresentityView, ServiceOutput,
-            Source, Transition, fingerprint,
+            Contact, ContactState, Evidence, PRESENTITIES_MAX, PresenceService, PresentityView,
+            ServiceOutput, Source, Transition, fingerprint,
         },
     },
     time::{Timestamp, WallClock},
@@ -101,7 +101,11 @@ impl Node {
             watches: Watches::new(clock),
             inbox: Inbox::new(address, restored.inbox_messages, limits.inbox_messages_max),
             outbox: Outbox::new(now, clock, restored.outbox),
-            contacts: restored.contacts.into_iter().map(|contact| (contact.petname, contact.presentity)).collect(),
+            contacts: restored
+                .contacts
+                .into_iter()
+                .map(|contact| (contact.petname, contact.presentity))
+                .collect(),
             linked: BTreeSet::new(),
             pending: BTreeMap::new(),
             persisting: BTreeMap::new(),
@@ -129,7 +133,9 @@ impl Node {
     pub fn handle(&mut self, now: Timestamp, input: NodeInput) {
         match input {
             NodeInput::Gossip { token, bytes } => self.gossip(now, token, &bytes),
-            NodeInput::LinkEstablished { presentity, dialled } => self.link_established(now, presentity, dialled),
+            NodeInput::LinkEstablished { presentity, dialled } => {
+                self.link_established(now, presentity, dialled)
+            }
             NodeInput::LinkDown { presentity } => {
                 self.linked.remove(&presentity);
                 self.service.handle_link_down(presentity);
@@ -181,7 +187,11 @@ impl Node {
     ///
     /// # Errors
     /// Why it cannot be; the old one stands.
-    pub fn handle_set(&mut self, now: Timestamp, information: PresenceInformation) -> Result<(), PublishError> {
+    pub fn handle_set(
+        &mut self,
+        now: Timestamp,
+        information: PresenceInformation,
+    ) -> Result<(), PublishError> {
         self.publication.handle_set(now, information)?;
         self.settle(now);
         Ok(())
@@ -326,7 +336,9 @@ impl Node {
     /// Everybody known, this node's own presentity first.
     pub fn views(&self, now: Timestamp) -> Vec<PresentityView> {
         let others: Vec<_> = self.service.presentities().collect();
-        std::iter::once(self.own_view(now)).chain(others.iter().filter_map(|who| self.view(now, who))).collect()
+        std::iter::once(self.own_view(now))
+            .chain(others.iter().filter_map(|who| self.view(now, who)))
+            .collect()
     }
 
     /// What is known of `presentity`.
@@ -375,7 +387,8 @@ impl Node {
 
     /// Whether every linked peer has taken the goodbye, or failed to.
     pub fn has_said_goodbye(&self) -> bool {
-        self.publication.has_departed() && !self.pending.values().any(|pending| matches!(pending, Pending::Goodbye))
+        self.publication.has_departed()
+            && !self.pending.values().any(|pending| matches!(pending, Pending::Goodbye))
     }
 
     fn own_view(&self, now: Timestamp) -> PresentityView {
@@ -387,7 +400,11 @@ impl Node {
             petname: self.petname(&self.presentity()),
             version,
             information: Some(self.publication.effective_information()),
-            contact: Contact { state: ContactState::Present, since: self.clock.at_start, evidence: Evidence::Own },
+            contact: Contact {
+                state: ContactState::Present,
+                since: self.clock.at_start,
+                evidence: Evidence::Own,
+            },
             heard_at: unix,
         }
     }
@@ -409,7 +426,11 @@ impl Node {
             } else if let Some(output) = self.watches.poll_output() {
                 let seconds = u32::try_from(output.duration.as_secs()).unwrap_or(u32::MAX);
                 let request = OutgoingRequest::Presence(PresenceRequest::Subscribe { seconds });
-                self.send_request(output.presentity, request, Pending::Subscribe { presentity: output.presentity });
+                self.send_request(
+                    output.presentity,
+                    request,
+                    Pending::Subscribe { presentity: output.presentity },
+                );
             } else if let Some(output) = self.outbox.poll_output() {
                 self.outbox_output(output);
             } else {
@@ -442,9 +463,11 @@ impl Node {
                 self.persist(vec![Change::Information(information)], Persisting::Nothing);
             }
             PublicationOutput::KeyInUseElsewhere => self.trouble(
-                "another machine seems to run with this node's key: stop one of them and give it a directory of its own",
+                "another machine seems to run with this node's key: stop one, give it its own directory",
             ),
-            PublicationOutput::TooLarge(error) => self.trouble(&format!("the presence document cannot be published: {error}")),
+            PublicationOutput::TooLarge(error) => {
+                self.trouble(&format!("the presence document cannot be published: {error}"));
+            }
         }
     }
 
@@ -482,7 +505,12 @@ impl Node {
         }
     }
 
-    fn persisted(&mut self, now: Timestamp, token: PersistToken, outcomes: Option<Vec<crate::durable::Outcome>>) {
+    fn persisted(
+        &mut self,
+        now: Timestamp,
+        token: PersistToken,
+        outcomes: Option<Vec<crate::durable::Outcome>>,
+    ) {
         match self.persisting.remove(&token) {
             Some(Persisting::Message { response, message }) => {
                 let stored = match outcomes.as_deref() {
@@ -501,7 +529,9 @@ impl Node {
                 if self.outbox.handle_store_failed(now, id) {
                     self.outputs.push_back(NodeOutput::Sent { id, outcome: SentOutcome::NotStored });
                 } else {
-                    self.trouble("the end of a queued message could not be stored; it may be sent again at the next start");
+                    self.trouble(
+                        "the end of a queued message was not stored; it may be sent again at the next start",
+                    );
                 }
             }
             Some(Persisting::Incarnation(incarnation)) if outcomes.is_some() => {
@@ -512,13 +542,18 @@ impl Node {
                 self.trouble("the boot counter could not be stored, so nothing newer can be published");
             }
             Some(Persisting::Nothing) if outcomes.is_none() => {
-                self.trouble("a change of the presence document could not be stored; it will be lost at the next start");
+                self.trouble("a new presence document was not stored; it will be lost at the next start");
             }
             Some(Persisting::Nothing) | None => (),
         }
     }
 
-    fn take_record(&mut self, now: Timestamp, record: PresenceRecord, source: Source) -> crate::presence::service::Offered {
+    fn take_record(
+        &mut self,
+        now: Timestamp,
+        record: PresenceRecord,
+        source: Source,
+    ) -> crate::presence::service::Offered {
         use crate::presence::service::Offered;
 
         if record.presentity() == self.presentity() {
@@ -576,7 +611,11 @@ impl Node {
     fn persist(&mut self, changes: Vec<Change>, purpose: Persisting) {
         let token = PersistToken(self.token());
         self.persisting.insert(token, purpose);
-        self.outputs.push_back(NodeOutput::Persist { token: Some(token), changes, durability: Durability::Durable });
+        self.outputs.push_back(NodeOutput::Persist {
+            token: Some(token),
+            changes,
+            durability: Durability::Durable,
+        });
     }
 
     fn persist_lazily(&mut self, change: Change) {

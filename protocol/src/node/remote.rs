@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::{Node, NodeOutput, Notice, OutgoingRequest, Pending, Persisting, PersistToken};
 use super::{GossipToken, RequestFailure, RequestToken, Response, ResponseToken};
+use super::{Node, NodeOutput, Notice, OutgoingRequest, Pending, PersistToken, Persisting};
 use crate::{
     durable::{Change, MessageKey, StoredMessage},
     identity::Presentity,
@@ -80,9 +80,16 @@ impl Node {
         }
     }
 
-    fn presence_request(&mut self, now: Timestamp, from: Presentity, request: PresenceRequest) -> PresenceResponse {
+    fn presence_request(
+        &mut self,
+        now: Timestamp,
+        from: Presentity,
+        request: PresenceRequest,
+    ) -> PresenceResponse {
         match request {
-            PresenceRequest::Compare(digest) => PresenceResponse::Compared(difference(&self.table(), &digest)),
+            PresenceRequest::Compare(digest) => {
+                PresenceResponse::Compared(difference(&self.table(), &digest))
+            }
             PresenceRequest::Exchange { wanted, records } => {
                 let response = self.records(now, &wanted).0;
                 for told in records {
@@ -114,9 +121,16 @@ impl Node {
         }
     }
 
-    fn message_request(&mut self, now: Timestamp, token: ResponseToken, from: Presentity, request: MessageRequest) {
+    fn message_request(
+        &mut self,
+        now: Timestamp,
+        token: ResponseToken,
+        from: Presentity,
+        request: MessageRequest,
+    ) {
         let MessageRequest { message, remaining_ms } = request;
-        let status = self.information().instant_message_tuple().map_or(Basic::Closed, |tuple| tuple.status.basic);
+        let status =
+            self.information().instant_message_tuple().map_or(Basic::Closed, |tuple| tuple.status.basic);
         match self.inbox.handle_offer(from, status, &message, Duration::from_millis(remaining_ms)) {
             Decision::Store => {
                 let stored = StoredMessage { message, received_at: self.clock.unix(now) };
@@ -124,10 +138,7 @@ impl Node {
                 self.persist(vec![change], Persisting::Message { response: token, message: stored });
             }
             Decision::RefuseUnlessStored(reason) => {
-                let key = MessageKey { from: message.from, id: message.id };
-                let recall = PersistToken(self.token());
-                self.recalling.insert(recall, Recalling { response: token, reason });
-                self.outputs.push_back(NodeOutput::Recall { token: recall, key });
+                self.refuse_unless_stored(token, &message, reason);
             }
             Decision::Refuse(reason) => self.answer_message(token, Delivery::Failed(reason)),
         }
@@ -143,10 +154,25 @@ impl Node {
     ) {
         let delivery = self.inbox.handle_stored(stored);
         self.publication.handle_inbox_full(now, self.inbox.is_full());
-        self.answer_message(response, delivery);
+        match delivery {
+            Delivery::Failed(reason) => self.refuse_unless_stored(response, &message.message, reason),
+            delivery => self.answer_message(response, delivery),
+        }
         if let Some(cursor) = cursor {
             self.outputs.push_back(NodeOutput::Notice(Notice::Message { stored: message, cursor }));
         }
+    }
+
+    fn refuse_unless_stored(
+        &mut self,
+        response: ResponseToken,
+        message: &InstantMessage,
+        reason: FailureReason,
+    ) {
+        let key = MessageKey { from: message.from, id: message.id };
+        let token = PersistToken(self.token());
+        self.recalling.insert(token, Recalling { response, reason });
+        self.outputs.push_back(NodeOutput::Recall { token, key });
     }
 
     pub(super) fn recalled(&mut self, token: PersistToken, stored: bool) {
@@ -195,7 +221,10 @@ impl Node {
                     self.compare(peer, round + 1, plan);
                 }
             }
-            (Pending::Fetch { fetch, presentity }, Response::Presence(PresenceResponse::Fetched { record })) => {
+            (
+                Pending::Fetch { fetch, presentity },
+                Response::Presence(PresenceResponse::Fetched { record }),
+            ) => {
                 let direct = record.is_some_and(|told| self.fetched(now, presentity, &told));
                 self.outputs.push_back(NodeOutput::Fetched { token: fetch, direct });
             }
@@ -254,7 +283,10 @@ impl Node {
     /// if it comes out the same.
     pub(super) fn compare(&mut self, peer: Presentity, round: u32, before: Plan) {
         let busy = self.pending.values().any(|pending| {
-            matches!(pending, Pending::Compare { peer: other, .. } | Pending::Exchange { peer: other, .. } if *other == peer)
+            matches!(
+                pending,
+                Pending::Compare { peer: other, .. } | Pending::Exchange { peer: other, .. } if *other == peer
+            )
         });
         if !busy {
             let digest = Digest::of(&self.table_heard());
@@ -278,7 +310,8 @@ impl Node {
             return;
         }
         let (records, cut) = self.records(now, &plan.offered);
-        let request = OutgoingRequest::Presence(PresenceRequest::Exchange { wanted: plan.wanted.clone(), records });
+        let request =
+            OutgoingRequest::Presence(PresenceRequest::Exchange { wanted: plan.wanted.clone(), records });
         let cut = cut || difference.may_be_cut();
         self.send_request(peer, request, Pending::Exchange { peer, plan, cut, round });
     }

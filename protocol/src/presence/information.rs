@@ -54,7 +54,10 @@ impl PresenceInformation {
     /// The first tuple whose COMMUNICATION MEANS is instant messaging.
     pub fn instant_message_tuple(&self) -> Option<&PresenceTuple> {
         self.tuples.iter().find(|tuple| {
-            tuple.communication_address.as_ref().is_some_and(|address| address.means.as_str() == MEANS_INSTANT_MESSAGE)
+            tuple
+                .communication_address
+                .as_ref()
+                .is_some_and(|address| address.means.as_str() == MEANS_INSTANT_MESSAGE)
         })
     }
 
@@ -219,7 +222,8 @@ impl FromStr for Token {
     type Err = InformationError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let word = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+        let word =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
         let begins_with_letter = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
         if !begins_with_letter || text.len() > TOKEN_BYTES_MAX || !text.bytes().all(word) {
             return Err(InformationError::NotAToken);

@@ -1,4 +1,4 @@
-//! RFC 2778's PRESENCE SERVICE: the document, the record it travels in, the table of all, and their agreement.
+//! RFC 2778's PRESENCE SERVICE: the document, its record, the table of all, their agreement.
 pub mod information;
 pub mod publication;
 pub mod reconciliation;

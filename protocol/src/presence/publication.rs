@@ -90,7 +90,8 @@ impl Publication {
         let mut information = self.information.clone();
         if self.inbox_full {
             for tuple in &mut information.tuples {
-                if tuple.communication_address.as_ref().is_some_and(|address| address.means.as_str() == "im") {
+                if tuple.communication_address.as_ref().is_some_and(|address| address.means.as_str() == "im")
+                {
                     tuple.status.basic = Basic::Closed;
                 }
             }
@@ -117,7 +118,11 @@ impl Publication {
     ///
     /// # Errors
     /// Why it cannot be; the old one stands.
-    pub fn handle_set(&mut self, now: Timestamp, information: PresenceInformation) -> Result<(), PublishError> {
+    pub fn handle_set(
+        &mut self,
+        now: Timestamp,
+        information: PresenceInformation,
+    ) -> Result<(), PublishError> {
         information.check()?;
         let before = std::mem::replace(&mut self.information, information);
         if !self.departed

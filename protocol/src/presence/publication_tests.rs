@@ -379,7 +379,8 @@ enum Step {
 fn any_step() -> impl Strategy<Value = Step> {
     let until = || prop::option::of(0_u64..20_000);
     prop_oneof![
-        2 => (until(), until()).prop_map(|(tuple_until, document_until)| Step::Set { tuple_until, document_until }),
+        2 => (until(), until())
+            .prop_map(|(tuple_until, document_until)| Step::Set { tuple_until, document_until }),
         2 => (0_u8..12).prop_map(Step::Addresses),
         2 => any::<bool>().prop_map(Step::InboxFull),
         2 => (0_u64..12, 0_u64..4).prop_map(|(incarnation, sequence)| Step::Overtaken(incarnation, sequence)),
@@ -407,7 +408,9 @@ proptest! {
                 Step::Set { tuple_until, document_until } => {
                     prop_assert_eq!(publication.handle_set(now, busy(tuple_until, document_until)), Ok(()));
                 }
-                Step::Addresses(count) => publication.handle_addresses(now, (0..count).map(address).collect()),
+                Step::Addresses(count) => {
+                    publication.handle_addresses(now, (0..count).map(address).collect());
+                }
                 Step::InboxFull(full) => publication.handle_inbox_full(now, full),
                 Step::Overtaken(incarnation, sequence) => {
                     publication.handle_overtaken(now, &record(&alice(), incarnation, sequence));

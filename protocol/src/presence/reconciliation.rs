@@ -78,7 +78,9 @@ pub fn difference(table: &[Line], digest: &Digest) -> Difference {
                 break;
             }
             ranges.insert(number);
-            versions.extend(lines().take(VERSIONS_PER_FRAME).map(|(presentity, version, _)| (*presentity, *version)));
+            versions.extend(
+                lines().take(VERSIONS_PER_FRAME).map(|(presentity, version, _)| (*presentity, *version)),
+            );
         }
     }
     Difference { ranges: ranges.into_iter().collect(), versions }
@@ -112,8 +114,16 @@ pub fn plan(table: &[Line], digest: &Digest, difference: &Difference) -> Plan {
         .map(|(presentity, version, _)| (*presentity, *version))
         .collect();
     let mut plan = Plan {
-        wanted: theirs.iter().filter(|(key, version)| ours.get(key) < Some(version)).map(|(key, _)| *key).collect(),
-        offered: ours.iter().filter(|(key, version)| theirs.get(key) < Some(version)).map(|(key, _)| *key).collect(),
+        wanted: theirs
+            .iter()
+            .filter(|(key, version)| ours.get(key) < Some(version))
+            .map(|(key, _)| *key)
+            .collect(),
+        offered: ours
+            .iter()
+            .filter(|(key, version)| theirs.get(key) < Some(version))
+            .map(|(key, _)| *key)
+            .collect(),
     };
     if plan.wanted.is_empty() && plan.offered.is_empty() {
         let first = |key: &&Presentity| difference.ranges.first() == Some(&range(key, digest.bits));

@@ -195,7 +195,10 @@ proptest! {
 
     /// Also when a frame holds few records, as long as it holds those of one range that clash.
     #[test]
-    fn any_two_tables_become_their_union_and_then_differ_nowhere((mut one, mut other) in two_tables(300), many: bool) {
+    fn any_two_tables_become_their_union_and_then_differ_nowhere(
+        (mut one, mut other) in two_tables(300),
+        many: bool,
+    ) {
         let expected = merged(&one, &other);
         reconcile(&mut one, &mut other, if many { 1000 } else { 60 });
         prop_assert_eq!(&one, &expected);
@@ -213,7 +216,8 @@ proptest! {
         let table = lines(&table(0..300));
         let digest = Digest { bits, sums };
         difference(&table, &digest);
-        let versions = versions.into_iter().map(|(number, sequence)| (who(number), entry(sequence, 0).0)).collect();
+        let line = |(number, sequence)| (who(number), entry(sequence, 0).0);
+        let versions = versions.into_iter().map(line).collect();
         let plan = plan(&table, &digest, &Difference { ranges, versions });
         prop_assert!(plan.wanted.len() <= WANTED_PER_FRAME);
     }

@@ -37,15 +37,25 @@ impl PresenceRecord {
     ///
     /// # Panics
     /// If `key` is not the key of `body.presentity`: the caller's mistake, never a peer's.
-    #[expect(clippy::unwrap_in_result, reason = "signing fails for other kinds of keys only, see the assertion")]
+    #[expect(
+        clippy::unwrap_in_result,
+        reason = "signing fails for other kinds of keys only, see the assertion"
+    )]
     pub fn sign(body: RecordBody, key: &Keypair) -> Result<Self, RecordError> {
-        assert_eq!(Presentity::from_public_key(&key.public()), Some(body.presentity), "a record is signed by its own key");
+        assert_eq!(
+            Presentity::from_public_key(&key.public()),
+            Some(body.presentity),
+            "a record is signed by its own key"
+        );
         body.check()?;
         let mut bytes = codec::encode(&body);
         let signature = key.sign(&signed_bytes(&bytes)).expect("an Ed25519 key signs anything");
         bytes.extend_from_slice(&signature);
         if bytes.len() > RECORD_BYTES_MAX {
-            return Err(RecordError::Wire(WireError::TooLarge { found: bytes.len(), limit: RECORD_BYTES_MAX }));
+            return Err(RecordError::Wire(WireError::TooLarge {
+                found: bytes.len(),
+                limit: RECORD_BYTES_MAX,
+            }));
         }
         Ok(Self { body, bytes: bytes.into() })
     }
@@ -56,14 +66,18 @@ impl PresenceRecord {
     /// What is wrong with it; see [`RecordError::reaction`].
     pub fn verify(bytes: &[u8], realm: &Realm) -> Result<Self, RecordError> {
         if bytes.len() > RECORD_BYTES_MAX {
-            return Err(RecordError::Wire(WireError::TooLarge { found: bytes.len(), limit: RECORD_BYTES_MAX }));
+            return Err(RecordError::Wire(WireError::TooLarge {
+                found: bytes.len(),
+                limit: RECORD_BYTES_MAX,
+            }));
         }
         match bytes.first() {
             Some(&FORMAT) => (),
             Some(&format) => return Err(RecordError::UnknownFormat { format }),
             None => return Err(RecordError::Wire(WireError::Malformed)),
         }
-        let body_length = bytes.len().checked_sub(SIGNATURE_BYTES).ok_or(RecordError::Wire(WireError::Malformed))?;
+        let body_length =
+            bytes.len().checked_sub(SIGNATURE_BYTES).ok_or(RecordError::Wire(WireError::Malformed))?;
         let (encoded, signature) = bytes.split_at(body_length);
         let body: RecordBody = codec::decode(encoded, RECORD_BYTES_MAX).map_err(RecordError::Wire)?;
         if body.realm != *realm {

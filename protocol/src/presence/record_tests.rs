@@ -21,7 +21,10 @@ fn another_format_is_ignored_and_anything_else_rejected() {
     let mut bytes = PresenceRecord::sign(body(&alice(), 1, 1), &alice()).unwrap().bytes().to_vec();
     bytes[0] = 2;
     let error = PresenceRecord::verify(&bytes, &Realm::default()).unwrap_err();
-    assert_eq!((error.clone(), error.reaction()), (RecordError::UnknownFormat { format: 2 }, Reaction::Ignore));
+    assert_eq!(
+        (error.clone(), error.reaction()),
+        (RecordError::UnknownFormat { format: 2 }, Reaction::Ignore)
+    );
     assert_eq!(RecordError::Forged.reaction(), Reaction::Reject);
 }
 

@@ -164,7 +164,9 @@ impl PresenceService {
 
     /// The fingerprint of every record, for answering a comparison of two tables.
     pub fn fingerprints(&self) -> impl Iterator<Item = (Presentity, Version, u64)> + '_ {
-        self.entries.iter().map(|(presentity, entry)| (*presentity, entry.record.version(), entry.fingerprint))
+        self.entries
+            .iter()
+            .map(|(presentity, entry)| (*presentity, entry.record.version(), entry.fingerprint))
     }
 
     /// The same, for asking: what is only remembered from an earlier run is left out, so that the other node

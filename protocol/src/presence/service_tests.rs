@@ -383,7 +383,9 @@ proptest! {
     }
 
     #[test]
-    fn no_view_ever_goes_back_whatever_happens_and_not_over_a_restart(steps in prop::collection::vec(any_step(), 1..40)) {
+    fn no_view_ever_goes_back_whatever_happens_and_not_over_a_restart(
+        steps in prop::collection::vec(any_step(), 1..40),
+    ) {
         let mut service = service();
         let mut store = BTreeMap::new();
         let mut highest: BTreeMap<Presentity, (Version, Vec<u8>)> = BTreeMap::new();
@@ -392,7 +394,8 @@ proptest! {
             match step {
                 Step::Record { source, elapsed_seconds, record } => {
                     let lost = elapsed_seconds % 2 == 0;
-                    let source = [Source::Direct, Source::Gossip, told(elapsed_seconds, lost)][usize::from(source)];
+                    let sources = [Source::Direct, Source::Gossip, told(elapsed_seconds, lost)];
+                    let source = sources[usize::from(source)];
                     service.handle_record(now, record, source);
                 }
                 Step::LinkEstablished(who) => service.handle_link_established(now, who),

@@ -37,7 +37,12 @@ impl Subscribers {
 
     /// `from` asks for a subscription of `duration`, or its end if that is zero. Returns what is granted;
     /// nothing if there are too many subscribers.
-    pub fn handle_subscribe(&mut self, now: Timestamp, from: Presentity, duration: Duration) -> Option<Duration> {
+    pub fn handle_subscribe(
+        &mut self,
+        now: Timestamp,
+        from: Presentity,
+        duration: Duration,
+    ) -> Option<Duration> {
         if duration.is_zero() {
             if self.leases.remove(&from).is_some() {
                 self.outputs.push_back(SubscriberChange { presentity: from, active: false });

@@ -206,7 +206,9 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_are_refused_or_canonical_as_any_frame(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn random_bytes_are_refused_or_canonical_as_any_frame(
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+    ) {
         is_canonical_or_refused_as_anything(&bytes)?;
     }
 

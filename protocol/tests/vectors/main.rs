@@ -1,9 +1,9 @@
 //! The golden vectors in `protocol/vectors`: what another implementation is tested against.
 //!
 //! Two tests read the files as a stranger would: every valid vector decodes to the value written beside it
-//! and encodes to the same bytes again, every invalid one is refused for the reason written beside it. A third
-//! makes the files anew, without chance or clock, and demands that nothing differs. When the wire changes on
-//! purpose, `UPDATE_VECTORS=1 cargo test -p hereabouts-protocol --test vectors` writes them.
+//! and encodes to the same bytes again, every invalid one is refused for the reason written beside it. A
+//! third makes the files anew, without chance or clock, and demands that nothing differs. When the wire
+//! changes on purpose, `UPDATE_VECTORS=1 cargo test -p hereabouts-protocol --test vectors` writes them.
 
 #![expect(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
     reason = "a missing field of a vector must fail the test, and does so with its name"
 )]
 
+mod invalid;
 mod json;
 mod samples;
 
@@ -83,7 +84,7 @@ fn the_files_are_what_this_build_makes() {
     });
     let tables = samples::tables().into_iter();
     let tables = tables.map(|(name, initiator, responder)| reconciliation(name, &initiator, &responder));
-    let invalid = samples::invalid().into_iter().map(|invalid| {
+    let invalid = invalid::invalid().into_iter().map(|invalid| {
         let mut vector = json!({
             "name": invalid.name, "frame": invalid.frame, "reason": invalid.reason,
             "hex": HEXLOWER.encode(&invalid.bytes),
@@ -112,7 +113,7 @@ fn identity(name: &str, seed: [u8; 32], realm: &str) -> Value {
         "public_key": HEXLOWER.encode(presentity.as_bytes()),
         "peer_id": presentity.to_string(),
         "pres_uri": presentity.pres_uri(&realm),
-        "inbox_address": InboxAddress { node: presentity, realm: realm.clone() }.to_string(),
+        "inbox_address": InboxAddress { node: presentity, realm }.to_string(),
     })
 }
 

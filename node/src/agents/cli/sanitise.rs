@@ -3,8 +3,8 @@
 //! A name, note or message may hold whatever its author's program let through: escape sequences that
 //! recolour or retitle the terminal, controls that turn the reading direction so that the line says
 //! something else, characters that take no space and make two names look alike, line breaks that forge a
-//! line of ours. [`line()`] and [`text()`] remove all of these. What is visible stays, in every script; letters
-//! that look alike are no concern here, since people are told apart by petname and id.
+//! line of ours. [`line()`] and [`text()`] remove all of these. What is visible stays, in every script;
+//! letters that look alike are no concern here, since people are told apart by petname and id.
 //!
 //! JSON is not stripped, since programs want the exact text; [`json()`] escapes the same characters, which
 //! JSON can express without loss.

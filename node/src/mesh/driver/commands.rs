@@ -5,11 +5,7 @@ use hereabouts_protocol::{
     durable::{Change, Durability, Outcome, StoredContact},
     message::outbox::Draft,
     node::{DraftError, NodeInput},
-    presence::{
-        information::PresenceInformation,
-        publication::PublishError,
-        record::RecordError,
-    },
+    presence::{information::PresenceInformation, publication::PublishError, record::RecordError},
     time::Timestamp,
     watcher::subscription::WATCHES_MAX,
     wire::codec::WireError,
@@ -27,16 +23,16 @@ pub(super) enum AfterStorage {
 }
 
 impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
-    /// Carries out a command. Whoever asked and went away gets no answer, which is no error.
+    /// Carries out a command.
     pub(super) fn command(&mut self, command: Command) {
         let now = self.clock.now();
         match command {
-            Command::Overview(reply) => drop(reply.send(self.overview())),
-            Command::Presentities(reply) => drop(reply.send(self.node.views(now))),
-            Command::OwnInformation(reply) => drop(reply.send(self.node.information().clone())),
+            Command::Overview(reply) => answer(reply, self.overview()),
+            Command::Presentities(reply) => answer(reply, self.node.views(now)),
+            Command::OwnInformation(reply) => answer(reply, self.node.information().clone()),
             Command::SetInformation(information, reply) => {
                 let result = self.set(now, information);
-                drop(reply.send(result));
+                answer(reply, result);
             }
             Command::Fetch(presentity, reply) => {
                 let token = self.node.handle_fetch(presentity);
@@ -44,30 +40,30 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             Command::Watch(presentity, reply) => {
                 let begun = self.node.handle_watch(now, presentity);
-                let _ = reply.send(if begun { Ok(()) } else { Err(WatchError::TooMany { limit: WATCHES_MAX }) });
+                answer(reply, if begun { Ok(()) } else { Err(WatchError::TooMany { limit: WATCHES_MAX }) });
             }
-            Command::Unwatch(presentity, reply) => drop(reply.send(self.node.handle_unwatch(now, presentity))),
-            Command::Subscriptions(reply) => drop(reply.send(self.node.subscriptions())),
+            Command::Unwatch(presentity, reply) => answer(reply, self.node.handle_unwatch(now, presentity)),
+            Command::Subscriptions(reply) => answer(reply, self.node.subscriptions()),
             Command::Send(draft, reply) => self.send(now, draft, reply),
             Command::Inbox(cursor, limit, reply) => {
                 let page = self.storage.inbox(cursor, limit);
-                self.after(page.map(|page| AfterStorage::Reply(Box::new(move || drop(reply.send(page))))));
+                self.after(page.map(|page| AfterStorage::Reply(Box::new(move || answer(reply, page)))));
             }
             Command::InboxById(prefix, reply) => {
                 let found = self.storage.inbox_by_id(prefix);
-                self.after(found.map(|found| AfterStorage::Reply(Box::new(move || drop(reply.send(found))))));
+                self.after(found.map(|found| AfterStorage::Reply(Box::new(move || answer(reply, found)))));
             }
             Command::MarkRead(key, reply) => {
                 let commit = self.commit_one(Change::MarkRead(key));
-                self.after(commit.map(|done| AfterStorage::Reply(Box::new(move || drop(reply.send(done))))));
+                self.after(commit.map(|done| AfterStorage::Reply(Box::new(move || answer(reply, done)))));
             }
             Command::DeleteMessage(key, reply) => {
                 let commit = self.commit_one(Change::DeleteMessage(key));
                 self.after(commit.map(|done| AfterStorage::Deleted(done, reply)));
             }
-            Command::Outbox(reply) => drop(reply.send(self.node.outbox())),
-            Command::Cancel(id, reply) => drop(reply.send(self.node.handle_cancel(now, id))),
-            Command::Contacts(reply) => drop(reply.send(self.node.contacts())),
+            Command::Outbox(reply) => answer(reply, self.node.outbox()),
+            Command::Cancel(id, reply) => answer(reply, self.node.handle_cancel(now, id)),
+            Command::Contacts(reply) => answer(reply, self.node.contacts()),
             Command::PutContact(contact, reply) => self.put_contact(contact, reply),
             Command::RemoveContact(petname, reply) => {
                 let commit = self.commit_one(Change::RemoveContact(petname.clone()));
@@ -84,19 +80,19 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 if matches!(done, Ok(true)) {
                     self.node.handle(now, NodeInput::MessageDeleted);
                 }
-                drop(reply.send(done));
+                answer(reply, done);
             }
             AfterStorage::ContactPut(contact, done, reply) => {
                 if done.is_ok() {
                     self.node.handle(now, NodeInput::ContactPut(contact));
                 }
-                drop(reply.send(done.map_err(ContactError::Storage)));
+                answer(reply, done.map_err(ContactError::Storage));
             }
             AfterStorage::ContactRemoved(petname, done, reply) => {
                 if matches!(done, Ok(true)) {
                     self.node.handle(now, NodeInput::ContactRemoved(petname));
                 }
-                drop(reply.send(done.map_err(ContactError::Storage)));
+                answer(reply, done.map_err(ContactError::Storage));
             }
         }
     }
@@ -133,28 +129,33 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         &mut self,
         now: Timestamp,
         draft: Draft,
-        reply: oneshot::Sender<Result<(hereabouts_protocol::message::instant_message::MessageId, super::Sent), SendError>>,
+        reply: oneshot::Sender<
+            Result<(hereabouts_protocol::message::instant_message::MessageId, super::Sent), SendError>,
+        >,
     ) {
         match self.node.handle_send(now, draft) {
             Ok(id) => {
                 self.senders.insert(id, reply);
             }
-            Err(error) => drop(reply.send(Err(match error {
-                DraftError::Message(error) => SendError::Message(error),
-                DraftError::NeverHeard => SendError::NeverHeard,
-                DraftError::NoInbox => SendError::NoInbox,
-                DraftError::Oneself => SendError::Oneself,
-                DraftError::OtherRealm => SendError::OtherRealm,
-                DraftError::OutboxFull { limit } => SendError::OutboxFull { limit },
-            }))),
+            Err(error) => answer(
+                reply,
+                Err(match error {
+                    DraftError::Message(error) => SendError::Message(error),
+                    DraftError::NeverHeard => SendError::NeverHeard,
+                    DraftError::NoInbox => SendError::NoInbox,
+                    DraftError::Oneself => SendError::Oneself,
+                    DraftError::OtherRealm => SendError::OtherRealm,
+                    DraftError::OutboxFull { limit } => SendError::OutboxFull { limit },
+                }),
+            ),
         }
     }
 
-    fn put_contact(&mut self, contact: StoredContact, reply: oneshot::Sender<Result<(), ContactError>>) {
+    fn put_contact(&self, contact: StoredContact, reply: oneshot::Sender<Result<(), ContactError>>) {
         let contacts = self.node.contacts();
         let new = contacts.iter().all(|known| known.petname != contact.petname);
         if new && contacts.len() >= CONTACTS_MAX {
-            drop(reply.send(Err(ContactError::TooMany { limit: CONTACTS_MAX })));
+            answer(reply, Err(ContactError::TooMany { limit: CONTACTS_MAX }));
             return;
         }
         let commit = self.storage.commit(vec![Change::PutContact(contact.clone())], Durability::Durable);
@@ -162,7 +163,10 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     }
 
     /// Commits one change durably; whether there was something to change.
-    fn commit_one(&self, change: Change) -> impl Future<Output = Result<bool, StorageError>> + Send + use<D, S, C> {
+    fn commit_one(
+        &self,
+        change: Change,
+    ) -> impl Future<Output = Result<bool, StorageError>> + Send + use<D, S, C> {
         let commit = self.storage.commit(vec![change], Durability::Durable);
         commit.map(|result| result.map(|outcomes| outcomes.first() != Some(&Outcome::Missing)))
     }
@@ -170,6 +174,11 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     fn after(&self, work: impl Future<Output = AfterStorage> + Send + 'static) {
         self.storing.push(work.map(StorageDone::Command).boxed());
     }
+}
+
+/// Whoever asked and went away needs no answer.
+fn answer<T>(reply: oneshot::Sender<T>, value: T) {
+    let _ = reply.send(value);
 }
 
 /// Petnames of one node.

@@ -8,7 +8,7 @@ use hereabouts_protocol::{
     wire::frames::identify_version,
 };
 use libp2p::{
-    PeerId, gossipsub, identify, ping,
+    Multiaddr, PeerId, gossipsub, identify, ping,
     request_response::{self, OutboundFailure, OutboundRequestId, ResponseChannel},
     swarm::SwarmEvent,
 };
@@ -38,12 +38,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     self.dial_failed(now, peer, &error);
                 }
             }
-            SwarmEvent::NewListenAddr { address, .. } => {
-                if self.listen.insert(address.clone()) {
-                    self.log(Event::Listening(address));
-                    self.addresses_changed();
-                }
-            }
+            SwarmEvent::NewListenAddr { address, .. } => self.listens(address),
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listen.remove(&address);
                 self.addresses_changed();
@@ -62,6 +57,13 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         }
     }
 
+    fn listens(&mut self, address: Multiaddr) {
+        if self.listen.insert(address.clone()) {
+            self.log(Event::Listening(address));
+            self.addresses_changed();
+        }
+    }
+
     fn addresses_changed(&mut self) {
         let addresses = addresses::published(self.listen.iter());
         self.node.handle(self.clock.now(), NodeInput::Addresses(addresses));
@@ -73,7 +75,13 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             Reported::Gossip(event) => self.gossip(event),
             Reported::Presence(event) => {
                 let requests: Requests<Self> = |driver| &mut driver.presence_requests;
-                self.exchange(event, requests, Asked::Presence, OutgoingRequest::Presence, Response::Presence);
+                self.exchange(
+                    event,
+                    requests,
+                    Asked::Presence,
+                    OutgoingRequest::Presence,
+                    Response::Presence,
+                );
             }
             Reported::Message(event) => {
                 let requests: Requests<Self> = |driver| &mut driver.message_requests;
@@ -160,7 +168,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     fn failure(&self, peer: PeerId, error: &OutboundFailure) -> RequestFailure {
         tracing::debug!(%peer, %error, "request failed");
         match error {
-            OutboundFailure::DialFailure | OutboundFailure::UnsupportedProtocols => RequestFailure::Unreachable,
+            OutboundFailure::DialFailure | OutboundFailure::UnsupportedProtocols => {
+                RequestFailure::Unreachable
+            }
             OutboundFailure::Timeout | OutboundFailure::ConnectionClosed | OutboundFailure::Io(_) => {
                 RequestFailure::Unanswered
             }

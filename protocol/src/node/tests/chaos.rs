@@ -105,10 +105,9 @@ fn act(mesh: &mut Mesh, action: Action, sent: &mut Sent) {
             let disk = &mut mesh.seat_mut(seat).disk;
             disk.incarnation = disk.incarnation.saturating_sub(3);
         }
-        Action::Kill(_) | Action::Depart(_) | Action::Start(_) | Action::Rename(..) | Action::Status(..) => {
-            ()
-        }
-        Action::Send { .. } | Action::Watch(..) => (),
+        // Of a node that does not run, or runs already, or with itself.
+        Action::Kill(_) | Action::Depart(_) | Action::Start(_) => (),
+        Action::Rename(..) | Action::Status(..) | Action::Send { .. } | Action::Watch(..) => (),
     }
 }
 

@@ -268,6 +268,17 @@ fn a_disk_that_fails_delivers_nothing_and_the_sender_is_told() {
 }
 
 #[test]
+fn a_repetition_that_the_disk_does_not_take_is_delivered_if_the_message_is_there() {
+    let mut mesh = Mesh::row(2);
+    mesh.faults.answer_lost = 1.0;
+    let id = mesh.send(0, 1, "hello", false);
+    mesh.run_until(SECOND, |mesh| mesh.seat(0).asked["message"] == 2);
+    mesh.faults = Faults { disk_fails: 1.0, ..Faults::default() };
+    mesh.run(SECOND);
+    assert_eq!((outcome(&mesh, id), mesh.inbox(1).len()), (Delivery::Delivered, 1));
+}
+
+#[test]
 fn a_presentity_is_sent_to_at_the_inbox_that_its_document_names() {
     let mut mesh = Mesh::row(2);
     let mut draft = mesh.draft(1, "hello");

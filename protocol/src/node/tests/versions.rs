@@ -52,7 +52,10 @@ fn the_jump_is_published_only_when_the_disk_has_it() {
         node.handle_timeout(now);
         std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
     });
-    let stores = |output: &NodeOutput| matches!(output, NodeOutput::Persist { changes, .. } if *changes == [Change::Incarnation(41)]);
+    let stores = |output: &NodeOutput| match output {
+        NodeOutput::Persist { changes, .. } => *changes == [Change::Incarnation(41)],
+        _ => false,
+    };
     assert!(outputs.iter().any(stores), "{outputs:?}");
     assert!(!outputs.iter().any(|output| matches!(output, NodeOutput::Publish(_))), "{outputs:?}");
 }
