@@ -431,6 +431,14 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     fn request(&mut self, token: RequestToken, to: Presentity, request: OutgoingRequest) {
         let peer = to.peer_id();
         let addresses = self.overlay.addresses(&peer);
+        if !addresses.is_empty() && !self.swarm.is_connected(&peer) {
+            // Dialled here and not by the request itself, which would ask every behaviour for further
+            // addresses: mDNS remembers those of nodes that are long gone, and QUIC is slow to notice.
+            let options = DialOpts::peer_id(peer).addresses(addresses.clone()).allocate_new_port().build();
+            if let Err(error) = self.swarm.dial(options) {
+                tracing::debug!(%peer, %error, "not dialled for a request");
+            }
+        }
         match request {
             OutgoingRequest::Presence(request) => {
                 let behaviour = &mut self.swarm.behaviour_mut().presence;

@@ -176,7 +176,7 @@ impl Node {
             if !self.linked.is_empty() {
                 let drawn = self.random.random_range(0..self.linked.len());
                 if let Some(peer) = self.linked.iter().nth(drawn).copied() {
-                    self.compare(peer, 0, Plan::default());
+                    self.compare(now, peer, 0, Plan::default());
                 }
             }
         }
@@ -252,10 +252,10 @@ impl Node {
     }
 
     /// FETCH: asks `presentity`'s node, once. [`NodeOutput::Fetched`] follows.
-    pub fn handle_fetch(&mut self, presentity: Presentity) -> FetchToken {
+    pub fn handle_fetch(&mut self, now: Timestamp, presentity: Presentity) -> FetchToken {
         let fetch = FetchToken(self.token());
         let request = OutgoingRequest::Presence(PresenceRequest::Fetch { presentity });
-        self.send_request(presentity, request, Pending::Fetch { fetch, presentity });
+        self.send_request(now, presentity, request, Pending::Fetch { fetch, presentity });
         fetch
     }
 
@@ -281,7 +281,7 @@ impl Node {
         if let Some(record) = self.publication.record().map(|record| record.bytes().to_vec()) {
             for peer in self.linked.clone() {
                 let request = OutgoingRequest::Presence(PresenceRequest::Notify { record: record.clone() });
-                self.send_request(peer, request, Pending::Goodbye);
+                self.send_request(now, peer, request, Pending::Goodbye);
             }
         }
     }
@@ -417,7 +417,7 @@ impl Node {
     fn settle(&mut self, now: Timestamp) {
         loop {
             if let Some(output) = self.publication.poll_output() {
-                self.publication_output(output);
+                self.publication_output(now, output);
             } else if let Some(output) = self.service.poll_output() {
                 self.service_output(now, output);
             } else if let Some(change) = self.subscribers.poll_output() {
@@ -427,19 +427,20 @@ impl Node {
                 let seconds = u32::try_from(output.duration.as_secs()).unwrap_or(u32::MAX);
                 let request = OutgoingRequest::Presence(PresenceRequest::Subscribe { seconds });
                 self.send_request(
+                    now,
                     output.presentity,
                     request,
                     Pending::Subscribe { presentity: output.presentity },
                 );
             } else if let Some(output) = self.outbox.poll_output() {
-                self.outbox_output(output);
+                self.outbox_output(now, output);
             } else {
                 break;
             }
         }
     }
 
-    fn publication_output(&mut self, output: PublicationOutput) {
+    fn publication_output(&mut self, now: Timestamp, output: PublicationOutput) {
         match output {
             PublicationOutput::Publish(record) => {
                 self.outputs.push_back(NodeOutput::Publish(record.bytes().to_vec()));
@@ -451,7 +452,7 @@ impl Node {
                 };
                 for watcher in told {
                     let notify = PresenceRequest::Notify { record: record.bytes().to_vec() };
-                    self.send_request(watcher, OutgoingRequest::Presence(notify), Pending::Notify);
+                    self.send_request(now, watcher, OutgoingRequest::Presence(notify), Pending::Notify);
                 }
                 self.notified = Some(record);
             }
@@ -489,9 +490,9 @@ impl Node {
         }
     }
 
-    fn outbox_output(&mut self, output: OutboxOutput) {
+    fn outbox_output(&mut self, now: Timestamp, output: OutboxOutput) {
         match output {
-            OutboxOutput::Transmit { message, remaining } => self.transmit(message, remaining),
+            OutboxOutput::Transmit { message, remaining } => self.transmit(now, message, remaining),
             OutboxOutput::Settled { id, outcome } => {
                 self.outputs.push_back(NodeOutput::Sent { id, outcome: SentOutcome::Final(outcome) });
             }
@@ -626,7 +627,12 @@ impl Node {
         });
     }
 
-    fn send_request(&mut self, to: Presentity, request: OutgoingRequest, pending: Pending) {
+    fn send_request(&mut self, now: Timestamp, to: Presentity, request: OutgoingRequest, pending: Pending) {
+        if self.service.has_left(&to) && !self.linked.contains(&to) {
+            // It said that nobody would answer; whoever comes back makes itself heard.
+            self.failed(now, pending, RequestFailure::Unreachable);
+            return;
+        }
         let token = RequestToken(self.token());
         self.pending.insert(token, pending);
         self.outputs.push_back(NodeOutput::Request { token, to, request });

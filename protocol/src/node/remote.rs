@@ -60,7 +60,7 @@ impl Node {
         self.watches.handle_in_reach(now, presentity);
         self.outbox.handle_in_reach(now, presentity);
         if dialled {
-            self.compare(presentity, 0, Plan::default());
+            self.compare(now, presentity, 0, Plan::default());
         }
     }
 
@@ -193,11 +193,11 @@ impl Node {
         self.outputs.push_back(NodeOutput::Respond { token, response: Response::Message(response) });
     }
 
-    pub(super) fn transmit(&mut self, message: InstantMessage, remaining: Duration) {
+    pub(super) fn transmit(&mut self, now: Timestamp, message: InstantMessage, remaining: Duration) {
         let remaining_ms = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
         let (to, id) = (message.to.node, message.id);
         let request = OutgoingRequest::Message(MessageRequest { message, remaining_ms });
-        self.send_request(to, request, Pending::Message { id });
+        self.send_request(now, to, request, Pending::Message { id });
     }
 
     pub(super) fn response(&mut self, now: Timestamp, token: RequestToken, response: Response) {
@@ -218,7 +218,7 @@ impl Node {
                     self.take_told(now, peer, told);
                 }
                 if cut && round < ROUNDS_MAX {
-                    self.compare(peer, round + 1, plan);
+                    self.compare(now, peer, round + 1, plan);
                 }
             }
             (
@@ -259,7 +259,7 @@ impl Node {
         }
     }
 
-    fn failed(&mut self, now: Timestamp, pending: Pending, failure: RequestFailure) {
+    pub(super) fn failed(&mut self, now: Timestamp, pending: Pending, failure: RequestFailure) {
         match pending {
             // The next comparison makes good what this one missed.
             Pending::Compare { .. } | Pending::Exchange { .. } => (),
@@ -281,7 +281,7 @@ impl Node {
 
     /// Compares tables with `peer`. `before` is the plan of the round before, after which no round follows
     /// if it comes out the same.
-    pub(super) fn compare(&mut self, peer: Presentity, round: u32, before: Plan) {
+    pub(super) fn compare(&mut self, now: Timestamp, peer: Presentity, round: u32, before: Plan) {
         let busy = self.pending.values().any(|pending| {
             matches!(
                 pending,
@@ -291,7 +291,7 @@ impl Node {
         if !busy {
             let digest = Digest::of(&self.table_heard());
             let request = OutgoingRequest::Presence(PresenceRequest::Compare(digest.clone()));
-            self.send_request(peer, request, Pending::Compare { peer, digest, round, before });
+            self.send_request(now, peer, request, Pending::Compare { peer, digest, round, before });
         }
     }
 
@@ -313,7 +313,7 @@ impl Node {
         let request =
             OutgoingRequest::Presence(PresenceRequest::Exchange { wanted: plan.wanted.clone(), records });
         let cut = cut || difference.may_be_cut();
-        self.send_request(peer, request, Pending::Exchange { peer, plan, cut, round });
+        self.send_request(now, peer, request, Pending::Exchange { peer, plan, cut, round });
     }
 
     /// The records of `presentities` as they are told to a peer, as many as a frame may hold, and whether

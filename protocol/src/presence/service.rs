@@ -155,6 +155,11 @@ impl PresenceService {
         self.entries.get(presentity).is_some_and(|entry| entry.contact.state == ContactState::Present)
     }
 
+    /// Whether `presentity` said goodbye and was not heard of since.
+    pub fn has_left(&self, presentity: &Presentity) -> bool {
+        self.entries.get(presentity).is_some_and(|entry| entry.contact.state == ContactState::Left)
+    }
+
     /// A record as it is told to another node, with its age and this node's judgement.
     pub fn told(&self, now: Timestamp, presentity: &Presentity) -> Option<(&PresenceRecord, Duration, bool)> {
         let entry = self.entries.get(presentity)?;

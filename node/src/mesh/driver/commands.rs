@@ -35,7 +35,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 answer(reply, result);
             }
             Command::Fetch(presentity, reply) => {
-                let token = self.node.handle_fetch(presentity);
+                let token = self.node.handle_fetch(now, presentity);
                 self.fetchers.insert(token, (presentity, reply));
             }
             Command::Watch(presentity, reply) => {

@@ -60,8 +60,8 @@ fn answered(mesh: &mut Mesh, ask: impl FnOnce(&mut Mesh) -> RequestToken, respon
 /// The token of a fetch of node 1 by node 0 that the network never gets to see.
 fn fetch(mesh: &mut Mesh) -> RequestToken {
     let who = mesh.who(1);
-    mesh.with(0, |node, _| {
-        node.handle_fetch(who);
+    mesh.with(0, |node, now| {
+        node.handle_fetch(now, who);
         match node.poll_output() {
             Some(NodeOutput::Request { token, .. }) => token,
             other => panic!("a request and no {other:?}"),

@@ -159,7 +159,7 @@ fn a_fetch_brings_the_newest_record_from_the_presentitys_own_node() {
     mesh.faults = Faults { gossip_lost: 1.0, ..Faults::default() };
     rename(&mut mesh, 1, "Roberta");
     let who = mesh.who(1);
-    let fetch = mesh.with(0, |node, _| node.handle_fetch(who));
+    let fetch = mesh.with(0, |node, now| node.handle_fetch(now, who));
     mesh.run(Duration::from_millis(20));
     assert!(mesh.seat(0).fetched[&fetch]);
     assert_eq!(mesh.node(0).record(&who).unwrap().body().public.as_ref().unwrap().display_name, "Roberta");
@@ -171,8 +171,18 @@ fn a_fetch_that_reaches_nobody_says_so_and_what_was_known_stays() {
     let mut mesh = Mesh::row(2);
     mesh.kill(1);
     let who = mesh.who(1);
-    let fetch = mesh.with(0, |node, _| node.handle_fetch(who));
+    let fetch = mesh.with(0, |node, now| node.handle_fetch(now, who));
     mesh.run(SECOND);
     assert!(!mesh.seat(0).fetched[&fetch]);
     assert!(mesh.node(0).record(&who).is_some());
+}
+
+#[test]
+fn whoever_said_goodbye_is_not_asked_and_what_was_known_is_given_at_once() {
+    let mut mesh = Mesh::row(2);
+    let who = mesh.who(1);
+    mesh.depart(1);
+    mesh.run(SECOND);
+    let fetch = mesh.with(0, |node, now| node.handle_fetch(now, who));
+    assert_eq!(mesh.seat(0).fetched.get(&fetch), Some(&false));
 }
