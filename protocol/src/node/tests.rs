@@ -4,6 +4,7 @@ mod disk;
 mod hostile;
 mod mesh;
 mod messages;
+mod people;
 mod queueing;
 mod versions;
 mod watching;

@@ -35,6 +35,8 @@ enum Action {
         queue: bool,
     },
     Watch(usize, usize),
+    /// Asks a node to act on what is due before anything is.
+    TimeoutTooEarly(usize),
     /// Kills a node and brings back a boot counter of long ago.
     Backup(usize),
 }
@@ -53,6 +55,7 @@ fn any_action() -> impl Strategy<Value = Action> {
             .prop_map(|(one, status)| Action::Status(one, status)),
         6 => (two(), any::<bool>()).prop_map(|((from, to), queue)| Action::Send { from, to, queue }),
         1 => two().prop_map(|(one, other)| Action::Watch(one, other)),
+        1 => one.clone().prop_map(Action::TimeoutTooEarly),
         1 => one.prop_map(Action::Backup),
     ]
 }
@@ -98,6 +101,9 @@ fn act(mesh: &mut Mesh, action: Action, sent: &mut Sent) {
             let who = mesh.who(other);
             assert!(mesh.with(seat, |node, now| node.handle_watch(now, who)));
         }
+        Action::TimeoutTooEarly(seat) if mesh.runs(seat) => {
+            mesh.with(seat, |node, now| node.handle_timeout(now))
+        }
         Action::Backup(seat) => {
             if mesh.runs(seat) {
                 mesh.kill(seat);
@@ -106,7 +112,7 @@ fn act(mesh: &mut Mesh, action: Action, sent: &mut Sent) {
             disk.incarnation = disk.incarnation.saturating_sub(3);
         }
         // Of a node that does not run, or runs already, or with itself.
-        Action::Kill(_) | Action::Depart(_) | Action::Start(_) => (),
+        Action::Kill(_) | Action::Depart(_) | Action::Start(_) | Action::TimeoutTooEarly(_) => (),
         Action::Rename(..) | Action::Status(..) | Action::Send { .. } | Action::Watch(..) => (),
     }
 }

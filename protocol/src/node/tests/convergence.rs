@@ -73,6 +73,19 @@ fn a_change_reaches_everybody_by_gossip_once() {
 }
 
 #[test]
+fn the_addresses_in_a_record_are_handed_to_the_driver_also_of_those_remembered_from_an_earlier_run() {
+    let mut mesh = Mesh::row(2);
+    let addresses = vec![NodeAddress(vec![1; 8]), NodeAddress(vec![2; 8])];
+    mesh.input(0, NodeInput::Addresses(addresses.clone()));
+    mesh.run(SECOND);
+    assert_eq!(mesh.seat(1).addresses[&mesh.who(0)], addresses);
+    mesh.kill(1);
+    mesh.seat_mut(1).addresses.clear();
+    mesh.start(1);
+    assert_eq!(mesh.seat(1).addresses[&mesh.who(0)], addresses);
+}
+
+#[test]
 fn lost_gossip_is_made_good_by_comparing_tables() {
     let mut mesh = Mesh::row(3);
     mesh.faults = Faults { gossip_lost: 1.0, ..Faults::default() };

@@ -62,7 +62,9 @@ impl Mesh {
                 assert_eq!(self.seats[seat].fetched.insert(token, direct), None, "fetched twice");
             }
             NodeOutput::Sent { id, outcome } => self.seats[seat].sent.entry(id).or_default().push(outcome),
-            NodeOutput::Addresses { .. } => (),
+            NodeOutput::Addresses { presentity, addresses } => {
+                self.seats[seat].addresses.insert(presentity, addresses);
+            }
             NodeOutput::Notice(notice) => self.seats[seat].notices.push(notice),
         }
     }

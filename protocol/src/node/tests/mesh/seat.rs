@@ -11,7 +11,7 @@ use crate::{
         FetchToken, GossipToken, Node, NodeLimits, Notice, RequestToken, ResponseToken, SentOutcome,
         tests::disk::Disk,
     },
-    presence::record::Version,
+    presence::record::{NodeAddress, Version},
     time::Timestamp,
 };
 
@@ -23,6 +23,8 @@ pub(in crate::node::tests) struct Seat {
     pub(in crate::node::tests) notices: Vec<Notice>,
     pub(in crate::node::tests) sent: BTreeMap<MessageId, Vec<SentOutcome>>,
     pub(in crate::node::tests) fetched: BTreeMap<FetchToken, bool>,
+    /// Where others can be reached, as their records say.
+    pub(in crate::node::tests) addresses: BTreeMap<Presentity, Vec<NodeAddress>>,
     /// Requests that it made, by their kind.
     pub(in crate::node::tests) asked: BTreeMap<&'static str, usize>,
     pub(super) node: Option<Node>,
@@ -47,6 +49,7 @@ impl Seat {
             notices: Vec::new(),
             sent: BTreeMap::new(),
             fetched: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             asked: BTreeMap::new(),
             node: None,
             started_at: Timestamp::START,
