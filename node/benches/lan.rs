@@ -59,7 +59,7 @@ struct Plan {
 impl Plan {
     fn of_arguments(arguments: impl Iterator<Item = String>) -> Self {
         let mut plan =
-            Self { hosts: vec![3, 10, 30], quiet: Duration::from_secs(60), changes: 100, leaves: 20 };
+            Self { hosts: vec![3, 10, 30], quiet: Duration::from_secs(60), changes: 100, leaves: 100 };
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
             match argument.as_str() {

@@ -413,6 +413,15 @@ fn signals_leave_cleanly() {
     }
 }
 
+#[test]
+fn a_second_node_in_the_same_directory_is_refused() {
+    let Some([a]) = Lab::with_hosts(Addresses::V4) else { return };
+    let node = Node::start(&a, "Alice", &[]);
+    let second = node.cli(&["up", "--name", "Alice again"]);
+    assert_eq!((second.code, second.json["error"]["code"].is_string()), (Some(3), true), "{second:?}");
+    assert_eq!(node.json(&["id"])["name"], "Alice");
+}
+
 /// The names in a document of `here who`, in its order.
 fn names(who: &Value) -> Vec<&str> {
     who["presentities"].as_array().into_iter().flatten().filter_map(|entry| entry["name"].as_str()).collect()

@@ -153,8 +153,8 @@ pub(super) type Reported<D> = BehaviourEvent<D>;
 const AGENT_VERSION: &str = concat!("hereabouts/", env!("CARGO_PKG_VERSION"));
 /// Peers say what they are once; their addresses are in their records.
 const IDENTIFY_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// A ping and its answer are about 300 bytes of frames, so 30 neighbours cost 150 bytes a second each way.
-const PING_INTERVAL: Duration = Duration::from_secs(60);
+/// A ping and its answer are about 400 bytes of frames, so 30 neighbours cost 100 bytes a second each way.
+const PING_INTERVAL: Duration = Duration::from_secs(120);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const PRESENCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a sender waits, so that a late answer still settles a queued message.

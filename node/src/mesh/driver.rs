@@ -69,6 +69,8 @@ pub(super) struct Driver<D: Discovery, S, C> {
     message_requests: BTreeMap<OutboundRequestId, RequestToken>,
     asked: BTreeMap<ResponseToken, Asked>,
     next_token: u64,
+    /// Changes that may wait for company, gathered into one commit.
+    lazily: Vec<Change>,
     storing: FuturesUnordered<BoxFuture<'static, StorageDone>>,
     senders: BTreeMap<MessageId, oneshot::Sender<Result<(MessageId, Sent), SendError>>>,
     fetchers: BTreeMap<FetchToken, (Presentity, oneshot::Sender<Result<Fetched, FetchError>>)>,
@@ -91,6 +93,8 @@ enum StorageDone {
 }
 
 struct Leaving {
+    /// Until then gossip is on its way to the wire, of which nothing is reported.
+    flushed: Timestamp,
     until: Timestamp,
     reply: oneshot::Sender<()>,
 }
@@ -128,6 +132,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             message_requests: BTreeMap::new(),
             asked: BTreeMap::new(),
             next_token: 0,
+            lazily: Vec::new(),
             storing: FuturesUnordered::new(),
             senders: BTreeMap::new(),
             fetchers: BTreeMap::new(),
@@ -158,6 +163,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 Ready::Local(Step::Command(None)) => self.leave(oneshot::channel().0),
                 Ready::Local(Step::Stored(done)) => self.stored(done),
                 Ready::Local(Step::Due) => {
+                    // It has fired, and would go on to say so, before its deadline even if that was far.
+                    self.timer = None;
                     let now = self.clock.now();
                     self.node.handle_timeout(now);
                     self.overlay.handle_timeout(now);
@@ -194,13 +201,15 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     fn has_left(&self) -> bool {
         let now = self.clock.now();
-        self.leaving.as_ref().is_some_and(|leaving| self.node.has_said_goodbye() || leaving.until <= now)
+        self.leaving.as_ref().is_some_and(|leaving| {
+            leaving.until <= now || (leaving.flushed <= now && self.node.has_said_goodbye())
+        })
     }
 
     fn leave(&mut self, reply: oneshot::Sender<()>) {
         let now = self.clock.now();
         self.node.handle_depart(now);
-        self.leaving = Some(Leaving { until: now + GOODBYE_TIME, reply });
+        self.leaving = Some(Leaving { flushed: now + FLUSH_TIME, until: now + GOODBYE_TIME, reply });
     }
 
     /// Carries out everything that the node and the overlay want, since each may cause the other to want
@@ -215,9 +224,15 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 break;
             }
         }
-        let leaving = self.leaving.as_ref().map(|leaving| leaving.until);
-        let due =
-            [self.node.poll_timeout(), self.overlay.poll_timeout(), leaving].into_iter().flatten().min();
+        if !self.lazily.is_empty() {
+            let changes = std::mem::take(&mut self.lazily);
+            self.commit(None, changes, Durability::Lazy);
+        }
+        let now = self.clock.now();
+        let leaving = self.leaving.iter().flat_map(|leaving| [leaving.flushed, leaving.until]);
+        let leaving = leaving.filter(|at| *at > now);
+        let due = [self.node.poll_timeout(), self.overlay.poll_timeout()];
+        let due = due.into_iter().flatten().chain(leaving).min();
         if self.timer.as_ref().map(|(at, _)| *at) == due && due.is_some_and(|at| at > self.clock.now()) {
             return;
         }
@@ -234,10 +249,16 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             NodeOutput::Verdict { token, reaction } => self.verdict(token, reaction),
             NodeOutput::Request { token, to, request } => self.request(token, to, request),
             NodeOutput::Respond { token, response } => self.respond(token, response),
-            NodeOutput::Persist { token, changes, durability } => {
-                let commit = self.storage.commit(changes, durability);
-                self.storing.push(commit.map(move |result| StorageDone::Committed(token, result)).boxed());
+            NodeOutput::Persist { token, changes, durability } => match (token, durability) {
+                (None, Durability::Lazy) => self.lazily.extend(changes),
+                _ => self.commit(token, changes, durability),
+            },
+            NodeOutput::Discard { token } => drop(self.asked.remove(&token)),
+            NodeOutput::Forward(bytes) => {
+                // An error means that it went by already, or that nobody is there to take it.
+                let _ = self.swarm.behaviour_mut().gossip.0.publish(self.topic.clone(), bytes);
             }
+            NodeOutput::Departed(presentity) => self.overlay.handle_departed(presentity.peer_id()),
             NodeOutput::Recall { token, key } => {
                 let recall = self.storage.was_received(key);
                 self.storing.push(recall.map(move |result| StorageDone::Recalled(token, result)).boxed());
@@ -256,6 +277,11 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             NodeOutput::Notice(notice) => self.notice(notice),
         }
+    }
+
+    fn commit(&mut self, token: Option<PersistToken>, changes: Vec<Change>, durability: Durability) {
+        let commit = self.storage.commit(changes, durability);
+        self.storing.push(commit.map(move |result| StorageDone::Committed(token, result)).boxed());
     }
 
     fn answer_sender(&mut self, id: MessageId, outcome: SentOutcome) {
@@ -277,10 +303,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 match transition {
                     Transition::Appeared => Event::Appeared(view),
                     Transition::Changed => Event::Changed(view),
-                    Transition::Left => {
-                        self.overlay.handle_departed(view.presentity.peer_id());
-                        Event::Left(view)
-                    }
+                    Transition::Left => Event::Left(view),
                     Transition::Lost => Event::Lost(view),
                     Transition::Returned => Event::Returned(view),
                 }
@@ -319,8 +342,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 }
             }
             StorageDone::Recalled(token, result) => {
-                let stored =
-                    result.inspect_err(|error| self.log(Event::Trouble(error.to_string()))).unwrap_or(false);
+                let stored = result.inspect_err(|error| self.log(Event::Trouble(error.to_string()))).ok();
                 self.node.handle(now, NodeInput::Recalled { token, stored });
             }
             StorageDone::Command(after) => self.after_storage(now, after),
@@ -368,8 +390,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 if let Some(presentity) = Presentity::from_peer_id(&peer) {
                     let connected_at = self.clock.wall_clock().unix(now);
                     let known = KnownPeer { presentity, address: address.to_vec(), connected_at };
-                    let commit = self.storage.commit(vec![Change::KnownPeer(known)], Durability::Lazy);
-                    self.storing.push(commit.map(|result| StorageDone::Committed(None, result)).boxed());
+                    self.lazily.push(Change::KnownPeer(known));
                 }
             }
         }
@@ -473,6 +494,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     }
 }
 
+/// How long gossip may take from being published to being written.
+const FLUSH_TIME: Duration = Duration::from_millis(50);
 /// How long a goodbye may take: neighbours on a LAN answer within milliseconds.
 const GOODBYE_TIME: Duration = Duration::from_millis(500);
 const SLEEP_MAX: Duration = Duration::from_secs(30);

@@ -7,14 +7,17 @@
 //! PRINCIPAL gave it. Of two that find each other the one with the lower id dials, and the other only if
 //! nothing came of that after [`HIGHER_ID_WAITS`]. A node dials on its own until it has
 //! [`NEIGHBOURS_TARGET`] links, and lets more in. A connection becomes a *link* when its peer has said in
-//! the identify exchange that it is of our protocol and realm; who says otherwise, or nothing for
-//! [`IDENTIFY_WITHIN`], is *foreign*: disconnected and blocked until a new address of it is seen or
-//! [`FOREIGN_BLOCKED`] has passed. So is who passed on [`REJECTED_MAX`] records that were rejected.
+//! the identify exchange that it is of our protocol and realm. Who says otherwise is *foreign*: disconnected
+//! and blocked until a new address of it is seen or [`FOREIGN_BLOCKED`] has passed; so is who passed on
+//! [`REJECTED_MAX`] records that were rejected. Who says nothing for [`IDENTIFY_WITHIN`] is disconnected, and
+//! only a peer that identified itself ends the waits between tries.
 //!
 //! A lost link is redialled at once, over TCP where the peer was last reached; if that fails it is
 //! reported unreachable, and tried again with a wait that doubles from [`RETRY_MIN`] to [`RETRY_MAX`], for
-//! ever, unless it said goodbye. Two connections with one peer happen when both dial at once: after
-//! [`SETTLE_DUPLICATES`] the one that the lower id dialled stays, and of several of those the newest.
+//! ever, unless it said goodbye. Peers that were lost lately are tried before those that long were not there.
+//! Two connections with one peer happen when both dial at once: after [`SETTLE_DUPLICATES`] the one that the
+//! lower id dialled stays. If one is older than that, it is the dead end of a link that was lost unseen, and
+//! the newest stays.
 //!
 //! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room; [`ADDRESSES_PER_PEER_MAX`] addresses each;
 //! [`DIALS_MAX`] dials under way. The shape is that of the machines in `protocol`: `handle_*`,
@@ -117,29 +120,19 @@ impl Overlay {
         address: &Multiaddr,
     ) {
         self.dials.remove(&peer);
-        self.make_room();
+        self.make_room(peer);
         let known = self.peers.entry(peer).or_insert_with(Peer::new);
         known.dial_at = None;
-        known.tries = 0;
         known.remote_ip = addresses::ip(address);
-        if dialled {
-            let address = addresses::without_peer(address.clone());
-            known.last_reached = Some(address.clone());
-            known.learn(address.clone());
-            self.outputs.push_back(OverlayOutput::Reached { peer, address });
-        }
-        known.connections.push(Connection {
-            id: connection,
-            dialled,
-            identify_by: Some(now + IDENTIFY_WITHIN),
-        });
+        let dialled = dialled.then(|| addresses::without_peer(address.clone()));
+        let identify_by = Some(now + IDENTIFY_WITHIN);
+        known.connections.push(Connection { id: connection, since: now, dialled, identify_by });
         if known.connections.len() > 1 {
             known.settle_at = Some(now + SETTLE_DUPLICATES);
         }
         for given in self.given.iter_mut().filter(|given| given.connection == Some(connection)) {
             given.peer = Some(peer);
             given.dial_at = None;
-            given.tries = 0;
         }
     }
 
@@ -155,15 +148,28 @@ impl Overlay {
             self.block(now, peer);
             return;
         }
+        if self.blocked.contains_key(&peer) {
+            return;
+        }
         let Some(known) = self.peers.get_mut(&peer) else { return };
-        let mut dialled = false;
-        for known in known.connections.iter_mut().filter(|known| known.id == connection) {
-            known.identify_by = None;
-            dialled = known.dialled;
+        known.tries = 0;
+        known.confirming = false;
+        let Some(identified) = known.connections.iter_mut().find(|known| known.id == connection) else {
+            return;
+        };
+        identified.identify_by = None;
+        if let Some(address) = identified.dialled.clone() {
+            known.last_reached = Some(address.clone());
+            known.learn(address.clone());
+            self.outputs.push_back(OverlayOutput::Reached { peer, address });
+        }
+        for given in self.given.iter_mut().filter(|given| given.peer == Some(peer)) {
+            given.tries = 0;
         }
         if !known.linked {
             known.linked = true;
             known.departed = false;
+            let dialled = known.connections.iter().any(|connection| connection.dialled.is_some());
             self.outputs.push_back(OverlayOutput::LinkEstablished { peer, dialled });
         }
     }
@@ -180,13 +186,22 @@ impl Overlay {
         if was_linked {
             self.outputs.push_back(OverlayOutput::LinkDown { peer });
         }
-        // Also one that had not said yet what it is: something of it may have been taken for a sign of life.
-        if !known.departed {
+        if was_linked && !known.departed {
             known.confirming = true;
             known.dial_at = Some(now);
+        } else if !known.departed {
+            // It had not said yet what it is, but something of it may have been taken for a sign of life.
+            known.confirming |= known.tries == 0;
+            known.dial_at = Some(if known.tries == 0 { now } else { now + backoff(known.tries) });
+            known.tries = known.tries.saturating_add(1);
+            if known.tries > 1 {
+                let was_linked = std::mem::take(&mut known.confirming);
+                self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked });
+            }
         }
         for given in self.given.iter_mut().filter(|given| given.peer == Some(peer)) {
-            given.dial_at = Some(now + RETRY_MIN);
+            given.tries = given.tries.saturating_add(1);
+            given.dial_at = Some(now + backoff(given.tries));
         }
     }
 
@@ -285,7 +300,7 @@ impl Overlay {
         if peer == self.own || !addresses::is_dialable(&address) {
             return;
         }
-        self.make_room();
+        self.make_room(peer);
         let known = self.peers.entry(peer).or_insert_with(Peer::new);
         let new = known.learn(address);
         known.departed &= !new;
@@ -296,8 +311,8 @@ impl Overlay {
         }
     }
 
-    fn make_room(&mut self) {
-        if self.peers.len() < PEERS_MAX {
+    fn make_room(&mut self, newcomer: PeerId) {
+        if self.peers.len() < PEERS_MAX || self.peers.contains_key(&newcomer) {
             return;
         }
         let idle = self
@@ -332,6 +347,11 @@ impl Overlay {
         for peer in due {
             self.blocked.remove(&peer);
             self.outputs.push_back(OverlayOutput::Unblock(peer));
+            if let Some(known) = self.peers.get_mut(&peer) {
+                known.rejected = 0;
+                known.departed = false;
+                known.dial_at = (!known.addresses.is_empty()).then_some(now);
+            }
         }
     }
 
@@ -350,10 +370,12 @@ impl Overlay {
     }
 
     fn settle_due(&mut self, now: Timestamp) {
-        let mut silent = Vec::new();
         for (peer, known) in &mut self.peers {
-            if known.connections.iter().any(|connection| connection.identify_by.is_some_and(|by| by <= now)) {
-                silent.push(*peer);
+            for silent in
+                known.connections.iter_mut().filter(|one| one.identify_by.is_some_and(|by| by <= now))
+            {
+                silent.identify_by = None;
+                self.outputs.push_back(OverlayOutput::Close(silent.id));
             }
             if known.settle_at.is_some_and(|at| at <= now) {
                 known.settle_at = None;
@@ -362,26 +384,19 @@ impl Overlay {
                 }
             }
         }
-        for peer in silent {
-            self.block(now, peer);
-            for connection in
-                self.peers.get_mut(&peer).map(|known| &mut known.connections).into_iter().flatten()
-            {
-                connection.identify_by = None;
-            }
-        }
     }
 
     fn dial_due(&mut self, now: Timestamp) {
         let links = self.links();
-        let due: Vec<PeerId> = self
-            .peers
-            .iter()
-            .filter(|(peer, known)| known.dial_at.is_some_and(|at| at <= now) && !self.dials.contains(peer))
-            .map(|(peer, _)| *peer)
-            .collect();
-        for peer in due {
-            if self.dials.len() >= DIALS_MAX {
+        let due = |(peer, known): (&PeerId, &Peer)| {
+            let at = known.dial_at.filter(|at| *at <= now && !self.dials.contains(peer))?;
+            Some((!known.confirming, known.tries, at, *peer))
+        };
+        let mut due: Vec<_> = self.peers.iter().filter_map(due).collect();
+        due.sort();
+        for (_, tries, _, peer) in due {
+            // Those that were not there for long leave room for those that may be.
+            if self.dials.len() >= if tries > TRIES_FEW { DIALS_MAX / 4 } else { DIALS_MAX } {
                 return;
             }
             let Some(known) = self.peers.get_mut(&peer) else { continue };
@@ -500,7 +515,9 @@ impl Peer {
 #[derive(Debug)]
 struct Connection {
     id: ConnectionId,
-    dialled: bool,
+    since: Timestamp,
+    /// Where this node dialled it, if it did.
+    dialled: Option<Multiaddr>,
     identify_by: Option<Timestamp>,
 }
 
@@ -513,26 +530,21 @@ struct Given {
     connection: Option<ConnectionId>,
 }
 
-/// Which connections this end closes: those that the higher id dialled if there is one that the lower id
-/// did, and of several that this node dialled all but the newest.
+/// Which connections this end closes. Of those that were made at about the same time, those that the higher
+/// id dialled, if there is one that the lower id did. Otherwise all but the newest.
 fn superfluous(own_is_lower: bool, connections: &[Connection]) -> Vec<ConnectionId> {
-    let by_lower = |connection: &&Connection| connection.dialled == own_is_lower;
-    let kept: Vec<_> = if connections.iter().any(|connection| by_lower(&connection)) {
-        connections.iter().filter(by_lower).collect()
+    let oldest = connections.iter().map(|connection| connection.since).min().unwrap_or_default();
+    let newest = connections.iter().max_by_key(|connection| (connection.since, connection.id));
+    let Some(newest) = newest else { return Vec::new() };
+    let by_lower = |connection: &&Connection| connection.dialled.is_some() == own_is_lower;
+    let kept = if newest.since.since(oldest) > SAME_TIME {
+        newest
     } else {
-        connections.iter().collect()
+        connections.iter().filter(by_lower).max_by_key(|connection| connection.id).unwrap_or(newest)
     };
-    let mut superfluous: Vec<_> = connections
-        .iter()
-        .filter(|one| !kept.iter().any(|kept| kept.id == one.id))
-        .map(|one| one.id)
-        .collect();
-    let own: Vec<_> =
-        kept.iter().filter(|connection| connection.dialled).map(|connection| connection.id).collect();
-    if let Some(newest) = own.iter().max() {
-        superfluous.extend(own.iter().filter(|id| *id != newest));
-    }
-    superfluous
+    // Only the end that dialled knows which of several that one end dialled is the newest.
+    let mine = |one: &&Connection| one.dialled.is_some() || by_lower(&kept) != by_lower(one);
+    connections.iter().filter(|one| one.id != kept.id).filter(mine).map(|one| one.id).collect()
 }
 
 fn backoff(tries: u32) -> Duration {
@@ -550,13 +562,15 @@ pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
 /// Links up to which a node dials on its own. Up to here every node watches every other.
 pub(super) const NEIGHBOURS_TARGET: usize = 40;
 /// The end with the higher id gives the other this long to dial.
-const HIGHER_ID_WAITS: Duration = Duration::from_millis(100);
+const HIGHER_ID_WAITS: Duration = Duration::from_millis(150);
 /// A record can reach everybody at once; not everybody is to dial its node in the same instant.
 const RECORD_SPREAD: Duration = Duration::from_millis(200);
 const REMEMBERED_SPREAD: Duration = Duration::from_millis(100);
 const IDENTIFY_WITHIN: Duration = Duration::from_secs(5);
 const FOREIGN_BLOCKED: Duration = Duration::from_secs(10 * 60);
 const SETTLE_DUPLICATES: Duration = Duration::from_secs(1);
+/// Two connections made within this are a simultaneous dial.
+const SAME_TIME: Duration = Duration::from_secs(2);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(60);
 const REJECTED_MAX: u32 = 3;
@@ -564,6 +578,8 @@ const REJECTED_MAX: u32 = 3;
 const PEERS_MAX: usize = 4096;
 const BLOCKED_MAX: usize = 1024;
 const DIALS_MAX: usize = 16;
+/// After so many tries in vain a peer gets a quarter of the dials only.
+const TRIES_FEW: u32 = 3;
 
 #[cfg(test)]
 #[path = "overlay_tests.rs"]

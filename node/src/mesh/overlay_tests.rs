@@ -16,7 +16,7 @@ fn of_two_that_find_each_other_the_lower_id_dials_and_the_higher_only_later() {
     overlay.handle_discovered(at(0), lower, tcp(1));
     assert_eq!(overlay.run(0), []);
     assert_eq!(overlay.poll_timeout(), Some(at(0) + HIGHER_ID_WAITS));
-    assert_eq!(overlay.run(100), [OverlayOutput::Dial { peer: lower, addresses: vec![tcp(1)] }]);
+    assert_eq!(overlay.run(150), [OverlayOutput::Dial { peer: lower, addresses: vec![tcp(1)] }]);
 }
 
 #[test]
@@ -82,13 +82,73 @@ fn a_foreign_peer_is_blocked_until_a_new_address_of_it_is_seen() {
 }
 
 #[test]
-fn who_does_not_say_what_it_is_counts_as_foreign() {
+fn who_does_not_say_what_it_is_is_disconnected_and_tried_again_with_growing_waits() {
     let (own, peer) = two();
     let mut overlay = overlay(own);
     overlay.handle_connected(at(0), peer, connection(1), false, &tcp(1));
     assert_eq!(overlay.poll_timeout(), Some(at(0) + IDENTIFY_WITHIN));
-    assert_eq!(overlay.run(5000), [OverlayOutput::Block(peer)]);
-    assert_ne!(overlay.poll_timeout(), Some(at(0) + IDENTIFY_WITHIN));
+    assert_eq!(overlay.run(5000), [OverlayOutput::Close(connection(1))]);
+    assert_eq!(overlay.poll_timeout(), None);
+}
+
+#[test]
+fn a_peer_that_closes_before_it_says_what_it_is_is_not_dialled_in_a_loop() {
+    let (own, peer) = two();
+    let mut overlay = overlay(own);
+    overlay.handle_discovered(at(0), peer, tcp(1));
+    let mut dials = 0;
+    for now in 0..60_000 {
+        for output in overlay.run(now) {
+            if matches!(output, OverlayOutput::Dial { .. }) {
+                dials += 1;
+                overlay.handle_connected(at(now), peer, connection(dials), true, &tcp(1));
+                overlay.handle_disconnected(at(now), peer, connection(dials));
+            }
+        }
+    }
+    assert!((3..=9).contains(&dials), "{dials} dials in a minute");
+}
+
+#[test]
+fn the_dead_end_of_a_link_gives_way_to_the_connection_that_came_back() {
+    let (own, peer) = two();
+    let mut overlay = linked(own, peer);
+    overlay.handle_connected(at(60_000), peer, connection(2), false, &tcp(1));
+    overlay.handle_identified(at(60_001), peer, connection(2), true);
+    assert_eq!(overlay.run(61_000), [OverlayOutput::Close(connection(1))]);
+}
+
+#[test]
+fn those_that_were_not_there_for_long_do_not_keep_the_others_waiting() {
+    let mut peers: Vec<_> = (1..=100).map(self::peer).collect();
+    peers.sort();
+    let own = peers.remove(0);
+    let mut overlay = overlay(own);
+    for peer in &peers {
+        overlay.handle_discovered(at(0), *peer, tcp(1));
+    }
+    let last = *peers.last().unwrap();
+    let mut answers = BTreeMap::new();
+    for now in (0..600_000).step_by(50) {
+        let gone: Vec<_> = answers.extract_if(.., |_, at: &mut u64| *at <= now).collect();
+        for (peer, _) in gone {
+            overlay.handle_dial_failed(at(now), peer, true);
+        }
+        for output in overlay.run(now) {
+            if let OverlayOutput::Dial { peer, .. } = output {
+                answers.insert(peer, now + 4000);
+            }
+        }
+    }
+    overlay.handle_discovered(at(600_000), last, tcp(2));
+    overlay.handle_record(at(600_000), last, vec![tcp(2)]);
+    let dialled = (600_000..601_000).any(|now| {
+        overlay
+            .run(now)
+            .iter()
+            .any(|output| matches!(output, OverlayOutput::Dial { peer, .. } if *peer == last))
+    });
+    assert!(dialled, "a new sign of life comes first");
 }
 
 #[test]

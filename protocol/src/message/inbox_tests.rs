@@ -61,7 +61,10 @@ fn every_refusal_has_its_own_reason() {
         refuse(|message| message.to.realm = "attic".parse::<Realm>().unwrap()),
         Decision::Refuse(FailureReason::NoSuchInbox)
     );
-    assert_eq!(decision(Basic::Open, Duration::ZERO, |_| ()), Decision::Refuse(FailureReason::Expired));
+    assert_eq!(
+        decision(Basic::Open, Duration::ZERO, |_| ()),
+        Decision::RefuseUnlessStored(FailureReason::Expired)
+    );
     assert_eq!(decision(Basic::Closed, MINUTE, |_| ()), Decision::RefuseUnlessStored(FailureReason::Closed));
     let mut full = inbox_of(10, 10);
     assert_eq!(offer(&mut full), Decision::RefuseUnlessStored(FailureReason::InboxFull));

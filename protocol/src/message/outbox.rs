@@ -88,7 +88,7 @@ impl Outbox {
                 let retry_at = Some(now + RETRY_MIN);
                 outbox
                     .queued
-                    .insert(entry.message.id, Queued { entry, under_way: false, stored: true, retry_at });
+                    .insert(entry.message.id, Queued { stored: true, retry_at, ..Queued::new(entry) });
             } else {
                 outbox.finished.push_back(entry);
             }
@@ -127,7 +127,7 @@ impl Outbox {
         let id = entry.message.id;
         self.outputs.push_back(OutboxOutput::Persist { id, change: Change::PutOutbox(entry.clone()) });
         self.order.push_back(id);
-        self.queued.insert(id, Queued { entry, under_way: false, stored: false, retry_at: None });
+        self.queued.insert(id, Queued::new(entry));
         true
     }
 
@@ -160,16 +160,21 @@ impl Outbox {
 
     /// A transmission ended.
     pub fn handle_outcome(&mut self, now: Timestamp, id: MessageId, outcome: Delivery) {
+        let unix = self.clock.unix(now);
         if self.plain.contains_key(&id) {
             self.plain_outcome(now, id, outcome);
         } else if let Some(queued) = self.queued.get_mut(&id) {
             queued.under_way = false;
+            let in_reach = std::mem::take(&mut queued.in_reach_meanwhile);
             let state = match outcome {
                 Delivery::Delivered => OutboxState::Delivered,
                 Delivery::Failed(FailureReason::Expired) => OutboxState::Expired,
                 Delivery::Failed(reason) if !reason.is_temporary() => OutboxState::Failed(reason),
+                _ if queued.cancelled => OutboxState::Cancelled,
+                _ if queued.entry.expires_at <= unix => OutboxState::Expired,
                 Delivery::Failed(_) | Delivery::Indeterminate => {
-                    let doublings = queued.entry.attempts.saturating_sub(1).min(16);
+                    let doublings =
+                        if in_reach { 0 } else { queued.entry.attempts.saturating_sub(1).min(16) };
                     let delay = RETRY_MIN.saturating_mul(2_u32.saturating_pow(doublings));
                     queued.retry_at = Some(now + delay.min(RETRY_MAX));
                     self.outputs.push_back(OutboxOutput::Waiting { id });
@@ -184,21 +189,24 @@ impl Outbox {
     /// The node of a recipient came into reach, or says that it is OPEN.
     pub fn handle_in_reach(&mut self, now: Timestamp, recipient: Presentity) {
         for queued in self.queued.values_mut() {
-            if queued.entry.message.to.node == recipient && queued.stored && !queued.under_way {
+            if queued.entry.message.to.node == recipient && queued.stored {
+                queued.in_reach_meanwhile = queued.under_way;
                 queued.retry_at = Some(now);
             }
         }
         self.transmit_due(now);
     }
 
-    /// The PRINCIPAL withdraws a queued message; false if none of this id waits.
+    /// The PRINCIPAL withdraws a queued message; false if none of this id waits. One that is under way ends as
+    /// cancelled unless this transmission delivers it.
     pub fn handle_cancel(&mut self, now: Timestamp, id: MessageId) -> bool {
-        let waits = self.queued.contains_key(&id);
-        if waits {
+        let Some(queued) = self.queued.get_mut(&id).filter(|queued| !queued.cancelled) else { return false };
+        queued.cancelled = true;
+        if !queued.under_way {
             self.finish(id, OutboxState::Cancelled);
             self.transmit_due(now);
         }
-        waits
+        true
     }
 
     /// Gives up what is over and transmits what is due.
@@ -215,7 +223,7 @@ impl Outbox {
         let expired: Vec<_> = self
             .queued
             .iter()
-            .filter(|(_, queued)| queued.entry.expires_at <= unix)
+            .filter(|(_, queued)| !queued.under_way && queued.entry.expires_at <= unix)
             .map(|(id, _)| *id)
             .collect();
         for id in expired {
@@ -232,7 +240,8 @@ impl Outbox {
     /// When [`Self::handle_timeout`] is due next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let plain = self.plain_deadlines.front().map(|(at, _)| *at);
-        let expiry = self.queued.values().map(|queued| self.clock.timestamp(queued.entry.expires_at)).min();
+        let waiting = self.queued.values().filter(|queued| !queued.under_way);
+        let expiry = waiting.map(|queued| self.clock.timestamp(queued.entry.expires_at)).min();
         let retry = self.first_of_each_recipient().filter_map(|queued| queued.retry_at).min();
         [plain, expiry, retry].into_iter().flatten().min()
     }
@@ -357,7 +366,24 @@ struct Queued {
     entry: OutboxEntry,
     under_way: bool,
     stored: bool,
+    /// Withdrawn while it was under way.
+    cancelled: bool,
+    /// The recipient came into reach or turned OPEN while it was under way.
+    in_reach_meanwhile: bool,
     retry_at: Option<Timestamp>,
+}
+
+impl Queued {
+    fn new(entry: OutboxEntry) -> Self {
+        Self {
+            entry,
+            under_way: false,
+            stored: false,
+            cancelled: false,
+            in_reach_meanwhile: false,
+            retry_at: None,
+        }
+    }
 }
 
 /// The longest time that a message waits: a week. Receivers remember ids for a day longer.

@@ -228,6 +228,18 @@ fn a_message_waits_behind_an_earlier_one_that_waits_for_its_retry() {
 }
 
 #[test]
+fn one_recipient_in_reach_hurries_no_message_to_another() {
+    let mut outbox = outbox();
+    queue(&mut outbox, at(0), 1);
+    outbox.handle_outcome(at(0), id(1), failed(FailureReason::Unreachable));
+    outputs(&mut outbox);
+    outbox.handle_in_reach(at(1), presentity(&keypair(3)));
+    assert_eq!(transmitted(&mut outbox), []);
+    outbox.handle_in_reach(at(1), presentity(&bob()));
+    assert_eq!(transmitted(&mut outbox), [1]);
+}
+
+#[test]
 fn a_queued_message_expires_and_makes_way_for_the_next() {
     let mut outbox = outbox();
     assert!(outbox.handle_queue(at(0), message(1), Duration::from_secs(60)));
@@ -242,13 +254,43 @@ fn a_queued_message_expires_and_makes_way_for_the_next() {
 }
 
 #[test]
-fn a_withdrawn_message_is_cancelled_and_an_answer_that_comes_after_changes_nothing() {
+fn a_withdrawn_message_that_waits_is_cancelled_at_once() {
     let mut outbox = outbox();
     queue(&mut outbox, at(0), 1);
+    outbox.handle_outcome(at(0), id(1), Delivery::Failed(FailureReason::Unreachable));
     assert!(outbox.handle_cancel(at(1), id(1)));
     assert!(!outbox.handle_cancel(at(1), id(1)));
-    outbox.handle_outcome(at(2), id(1), Delivery::Delivered);
     assert_eq!(states(&outbox), [(1, OutboxState::Cancelled)]);
+}
+
+#[test]
+fn a_message_withdrawn_under_way_ends_as_what_became_of_it() {
+    for (outcome, state) in [
+        (Delivery::Delivered, OutboxState::Delivered),
+        (Delivery::Indeterminate, OutboxState::Cancelled),
+        (Delivery::Failed(FailureReason::Closed), OutboxState::Cancelled),
+    ] {
+        let mut outbox = outbox();
+        queue(&mut outbox, at(0), 1);
+        assert!(outbox.handle_cancel(at(1), id(1)));
+        assert!(!outbox.handle_cancel(at(1), id(1)));
+        outbox.handle_outcome(at(2), id(1), outcome);
+        assert_eq!(states(&outbox), [(1, state)]);
+    }
+}
+
+#[test]
+fn a_recipient_that_opens_while_its_refusal_is_on_the_way_is_tried_again_soon() {
+    let mut outbox = outbox();
+    queue(&mut outbox, at(0), 1);
+    let recipient = outbox.entries()[0].message.to.node;
+    for _ in 0..6 {
+        outbox.handle_outcome(at(0), id(1), Delivery::Failed(FailureReason::Closed));
+        outbox.handle_in_reach(at(0), recipient);
+    }
+    outbox.handle_in_reach(at(0), recipient);
+    outbox.handle_outcome(at(0), id(1), Delivery::Failed(FailureReason::Closed));
+    assert_eq!(outbox.poll_timeout(), Some(at(0) + RETRY_MIN));
 }
 
 #[test]

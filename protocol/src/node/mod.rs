@@ -100,7 +100,12 @@ impl Node {
             subscribers: Subscribers::new(clock),
             watches: Watches::new(clock),
             inbox: Inbox::new(address, restored.inbox_messages, limits.inbox_messages_max),
-            outbox: Outbox::new(now, clock, restored.outbox),
+            // What was queued in another realm stays in the store until the node is in that realm again.
+            outbox: Outbox::new(
+                now,
+                clock,
+                restored.outbox.into_iter().filter(|entry| entry.message.to.realm == realm).collect(),
+            ),
             contacts: restored
                 .contacts
                 .into_iter()
@@ -513,7 +518,7 @@ impl Node {
         outcomes: Option<Vec<crate::durable::Outcome>>,
     ) {
         match self.persisting.remove(&token) {
-            Some(Persisting::Message { response, message }) => {
+            Some(Persisting::Message { response, message, repeats }) => {
                 let stored = match outcomes.as_deref() {
                     Some([crate::durable::Outcome::Duplicate]) => Stored::Duplicate,
                     Some(_) => Stored::New,
@@ -523,7 +528,7 @@ impl Node {
                     crate::durable::Outcome::Stored { cursor } => Some(*cursor),
                     _ => None,
                 });
-                self.message_stored(now, response, message, stored, cursor);
+                self.message_stored(now, response, message, repeats, stored, cursor);
             }
             Some(Persisting::Outbox(id)) if outcomes.is_some() => self.outbox.handle_stored(now, id),
             Some(Persisting::Outbox(id)) => {
@@ -567,6 +572,7 @@ impl Node {
         }
         let presentity = record.presentity();
         let addresses = record.body().addresses.clone();
+        let departing = record.body().departing;
         let incarnation = record.version().incarnation;
         let before = self.service.record(&presentity).map(|known| known.version().incarnation);
         let linked = self.linked.contains(&presentity);
@@ -575,7 +581,9 @@ impl Node {
             if linked {
                 self.service.handle_link_established(now, presentity);
             }
-            if !addresses.is_empty() {
+            if departing {
+                self.outputs.push_back(NodeOutput::Departed(presentity));
+            } else if !addresses.is_empty() {
                 self.outputs.push_back(NodeOutput::Addresses { presentity, addresses });
             }
             if before.is_some_and(|before| before != incarnation) {
@@ -725,7 +733,7 @@ enum Pending {
 
 #[derive(Debug)]
 enum Persisting {
-    Message { response: ResponseToken, message: crate::durable::StoredMessage },
+    Message { response: ResponseToken, message: crate::durable::StoredMessage, repeats: Vec<ResponseToken> },
     Outbox(MessageId),
     Incarnation(u64),
     Nothing,

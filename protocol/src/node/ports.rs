@@ -79,8 +79,8 @@ pub enum NodeInput {
     Recalled {
         /// Which.
         token: PersistToken,
-        /// Whether the message was ever stored.
-        stored: bool,
+        /// Whether the message was ever stored; nothing if the store could not say.
+        stored: Option<bool>,
     },
     /// A message was deleted from the inbox.
     MessageDeleted,
@@ -95,6 +95,8 @@ pub enum NodeInput {
 pub enum NodeOutput {
     /// Gossip this record, and again when the first peer joins the topic if none had by now.
     Publish(Vec<u8>),
+    /// Gossip somebody else's record, unless it went by already.
+    Forward(Vec<u8>),
     /// What to do with a record that came by gossip.
     Verdict {
         /// Which.
@@ -117,6 +119,11 @@ pub enum NodeOutput {
         token: ResponseToken,
         /// The answer.
         response: Response,
+    },
+    /// Let a peer's request go unanswered.
+    Discard {
+        /// Which.
+        token: ResponseToken,
     },
     /// Commit changes. With a token, [`NodeInput::Persisted`] is awaited.
     Persist {
@@ -148,6 +155,8 @@ pub enum NodeOutput {
         /// What.
         outcome: SentOutcome,
     },
+    /// The presentity's node said goodbye: it is not to be dialled.
+    Departed(Presentity),
     /// A peer can be reached at these addresses, so its record says.
     Addresses {
         /// Whose node.

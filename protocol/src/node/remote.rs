@@ -111,7 +111,12 @@ impl Node {
             PresenceRequest::Notify { record } => {
                 match PresenceRecord::verify(&record, &self.realm) {
                     Ok(record) if record.presentity() == from => {
-                        self.take_record(now, record, Source::Direct);
+                        let goodbye = record.body().departing.then(|| record.bytes().to_vec());
+                        let offered = self.take_record(now, record, Source::Direct);
+                        // Whoever leaves may be gone before its own gossip went out.
+                        if let (Offered::Newer, Some(bytes)) = (offered, goodbye) {
+                            self.outputs.push_back(NodeOutput::Forward(bytes));
+                        }
                     }
                     Ok(_) => self.count_refused("not-the-sender's"),
                     Err(error) => self.count_refused(error.reason()),
@@ -135,7 +140,8 @@ impl Node {
             Decision::Store => {
                 let stored = StoredMessage { message, received_at: self.clock.unix(now) };
                 let change = Change::StoreMessage(stored.clone());
-                self.persist(vec![change], Persisting::Message { response: token, message: stored });
+                let purpose = Persisting::Message { response: token, message: stored, repeats: Vec::new() };
+                self.persist(vec![change], purpose);
             }
             Decision::RefuseUnlessStored(reason) => {
                 self.refuse_unless_stored(token, &message, reason);
@@ -149,14 +155,17 @@ impl Node {
         now: Timestamp,
         response: ResponseToken,
         message: StoredMessage,
+        repeats: Vec<ResponseToken>,
         stored: Stored,
         cursor: Option<u64>,
     ) {
         let delivery = self.inbox.handle_stored(stored);
         self.publication.handle_inbox_full(now, self.inbox.is_full());
-        match delivery {
-            Delivery::Failed(reason) => self.refuse_unless_stored(response, &message.message, reason),
-            delivery => self.answer_message(response, delivery),
+        for response in std::iter::once(response).chain(repeats) {
+            match delivery {
+                Delivery::Failed(reason) => self.refuse_unless_stored(response, &message.message, reason),
+                delivery => self.answer_message(response, delivery),
+            }
         }
         if let Some(cursor) = cursor {
             self.outputs.push_back(NodeOutput::Notice(Notice::Message { stored: message, cursor }));
@@ -170,15 +179,32 @@ impl Node {
         reason: FailureReason,
     ) {
         let key = MessageKey { from: message.from, id: message.id };
+        if let Some(repeats) = self.repeats_of(key) {
+            // The same message is on its way to the disk: its sender repeated it. One answer for both.
+            repeats.push(response);
+            return;
+        }
         let token = PersistToken(self.token());
         self.recalling.insert(token, Recalling { response, reason });
         self.outputs.push_back(NodeOutput::Recall { token, key });
     }
 
-    pub(super) fn recalled(&mut self, token: PersistToken, stored: bool) {
-        if let Some(Recalling { response, reason }) = self.recalling.remove(&token) {
-            let delivery = if stored { Delivery::Delivered } else { Delivery::Failed(reason) };
-            self.answer_message(response, delivery);
+    fn repeats_of(&mut self, key: MessageKey) -> Option<&mut Vec<ResponseToken>> {
+        self.persisting.values_mut().find_map(|persisting| match persisting {
+            Persisting::Message { message: StoredMessage { message, .. }, repeats, .. } => {
+                (MessageKey { from: message.from, id: message.id } == key).then_some(repeats)
+            }
+            _ => None,
+        })
+    }
+
+    pub(super) fn recalled(&mut self, token: PersistToken, stored: Option<bool>) {
+        let Some(Recalling { response, reason }) = self.recalling.remove(&token) else { return };
+        match stored {
+            Some(true) => self.answer_message(response, Delivery::Delivered),
+            Some(false) => self.answer_message(response, Delivery::Failed(reason)),
+            // Nobody knows whether it is there, so nothing is said: the sender counts it as unknown.
+            None => self.outputs.push_back(NodeOutput::Discard { token: response }),
         }
     }
 
@@ -261,8 +287,10 @@ impl Node {
 
     pub(super) fn failed(&mut self, now: Timestamp, pending: Pending, failure: RequestFailure) {
         match pending {
-            // The next comparison makes good what this one missed.
-            Pending::Compare { .. } | Pending::Exchange { .. } => (),
+            // Another comparison, soon and perhaps with another peer, makes good what this one missed.
+            Pending::Compare { .. } | Pending::Exchange { .. } => {
+                self.reconcile_at = self.reconcile_at.min(now + RECONCILIATION_RETRY);
+            }
             Pending::Fetch { fetch, .. } => {
                 self.outputs.push_back(NodeOutput::Fetched { token: fetch, direct: false });
             }
@@ -364,6 +392,8 @@ impl Node {
 
 /// A comparison that frames cut into more rounds than this goes on at the next interval.
 const ROUNDS_MAX: u32 = 256;
+/// The wait after a comparison that failed.
+const RECONCILIATION_RETRY: Duration = Duration::from_secs(2);
 /// Beside the record itself: its length, its age, the judgement.
 const TOLD_OVERHEAD_BYTES: usize = 16;
 /// Nobody's word is taken that something was heard longer ago than this: 30 days.

@@ -164,7 +164,10 @@ impl PresenceService {
     pub fn told(&self, now: Timestamp, presentity: &Presentity) -> Option<(&PresenceRecord, Duration, bool)> {
         let entry = self.entries.get(presentity)?;
         let elapsed = self.clock.unix(now).since(entry.heard_at);
-        Some((&entry.record, elapsed, entry.contact.state == ContactState::Lost))
+        // What is only remembered is no judgement of this run, so none is passed on.
+        let lost =
+            entry.contact.state == ContactState::Lost && entry.contact.evidence != Evidence::Remembered;
+        Some((&entry.record, elapsed, lost))
     }
 
     /// The fingerprint of every record, for answering a comparison of two tables.
@@ -441,6 +444,9 @@ fn judge(record: &PresenceRecord, source: Source) -> (ContactState, Evidence) {
     match source {
         Source::Direct => (ContactState::Present, Evidence::Connected),
         Source::Gossip => (ContactState::Present, Evidence::Heard),
+        Source::Told { elapsed, .. } if elapsed >= record.lease().max(LEASE_MIN) => {
+            (ContactState::Lost, Evidence::LeaseExpired)
+        }
         Source::Told { lost: false, .. } => (ContactState::Present, Evidence::Told),
         Source::Told { lost: true, .. } => (ContactState::Lost, Evidence::Told),
         Source::Restored { .. } => (ContactState::Lost, Evidence::Remembered),

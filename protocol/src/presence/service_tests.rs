@@ -180,11 +180,10 @@ fn what_was_heard_before_this_run_keeps_its_age() {
     let view = service.view(&who).unwrap();
     assert_eq!((view.heard_at, view.contact.since), (heard_at, heard_at));
     let (_, elapsed, lost) = service.told(at(1), &who).unwrap();
-    assert_eq!((elapsed, lost), (a_day + Duration::from_secs(1), true));
+    assert_eq!((elapsed, lost), (a_day + Duration::from_secs(1), false));
 
     service.handle_record(at(2), record(&alice(), 1, 2), told(7200, false));
     assert_eq!(service.view(&who).unwrap().heard_at, CLOCK.unix(at(2)) - Duration::from_secs(7200));
-    service.handle_timeout(at(2));
     assert_eq!(contact(&service), (ContactState::Lost, Evidence::LeaseExpired));
 }
 

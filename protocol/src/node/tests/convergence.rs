@@ -188,7 +188,11 @@ fn an_age_is_passed_on_from_node_to_node() {
     third.start(2);
     third.link(2, 1);
     third.run(SECOND);
-    assert_eq!(third.contact(2, 0), Some((ContactState::Lost, Evidence::Told)));
+    assert_eq!(
+        third.contact(2, 0),
+        Some((ContactState::Present, Evidence::Told)),
+        "no judgement of this run is passed on"
+    );
     let difference = third.heard_at(2, 0).since(heard_at).max(heard_at.since(third.heard_at(2, 0)));
     assert!(difference < SECOND, "{difference:?}");
 }

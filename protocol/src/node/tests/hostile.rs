@@ -191,7 +191,7 @@ fn answers_of_which_nobody_asked_change_nothing() {
     mesh.input(0, NodeInput::RequestFailed { token, failure: RequestFailure::Unreachable });
     let token = PersistToken(1_000_000);
     mesh.input(0, NodeInput::Persisted { token, outcomes: Some(Vec::new()) });
-    mesh.input(0, NodeInput::Recalled { token, stored: true });
+    mesh.input(0, NodeInput::Recalled { token, stored: Some(true) });
     assert!(mesh.seat(0).notices.is_empty() && mesh.seat(0).sent.is_empty());
 }
 

@@ -61,7 +61,7 @@ fn offer(mesh: &mut Mesh, message: InstantMessage, remaining_ms: u64) -> Message
             match output {
                 NodeOutput::Respond { response: Response::Message(response), .. } => return response,
                 NodeOutput::Recall { token, key } => {
-                    inputs.push(NodeInput::Recalled { token, stored: disk_remembers(mesh, &key) });
+                    inputs.push(NodeInput::Recalled { token, stored: Some(disk_remembers(mesh, &key)) });
                 }
                 NodeOutput::Persist { token: Some(token), changes, .. } => {
                     let outcomes = Some(mesh.seat_mut(1).disk.commit(changes));

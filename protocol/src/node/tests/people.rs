@@ -13,7 +13,7 @@ use crate::{
 const SECOND: Duration = Duration::from_secs(1);
 
 fn petname(mesh: &mut Mesh, who: Presentity) -> Option<String> {
-    mesh.with(0, |node, now| node.view(now, &who)).unwrap().petname
+    mesh.with(0, |node, now| node.view(now, &who))?.petname
 }
 
 #[test]

@@ -56,7 +56,7 @@ impl Mesh {
             }
             NodeOutput::Recall { token, key } => {
                 let stored = self.seats[seat].disk.remembers(&key);
-                self.later(seat, run, Event::Input(NodeInput::Recalled { token, stored }));
+                self.later(seat, run, Event::Input(NodeInput::Recalled { token, stored: Some(stored) }));
             }
             NodeOutput::Fetched { token, direct } => {
                 assert_eq!(self.seats[seat].fetched.insert(token, direct), None, "fetched twice");
@@ -64,6 +64,20 @@ impl Mesh {
             NodeOutput::Sent { id, outcome } => self.seats[seat].sent.entry(id).or_default().push(outcome),
             NodeOutput::Addresses { presentity, addresses } => {
                 self.seats[seat].addresses.insert(presentity, addresses);
+            }
+            NodeOutput::Forward(bytes) => {
+                if self.seats[seat].gossip_seen.insert(bytes.clone()) {
+                    self.gossip(seat, None, &bytes);
+                }
+            }
+            NodeOutput::Discard { token } => {
+                let asker = self.seats[seat].answering.remove(&token);
+                let (asker, run, token) = asker.expect("one end of each request");
+                let failure = RequestFailure::Unanswered;
+                self.later(asker, run, Event::Input(NodeInput::RequestFailed { token, failure }));
+            }
+            NodeOutput::Departed(presentity) => {
+                self.seats[seat].addresses.remove(&presentity);
             }
             NodeOutput::Notice(notice) => self.seats[seat].notices.push(notice),
         }
