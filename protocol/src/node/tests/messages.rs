@@ -314,3 +314,55 @@ fn a_draft_that_cannot_be_sent_is_refused_before_anything_happens() {
     assert_eq!(refused(large), DraftError::Message(MessageError::BodyTooLarge { found: BODY_BYTES_MAX + 1 }));
     assert_eq!(mesh.seat(0).asked, asked);
 }
+
+#[test]
+fn a_repeat_that_comes_before_the_first_copy_is_on_disk_gets_the_answer_of_the_first() {
+    let mut mesh = Mesh::row(2);
+    let from = mesh.who(0);
+    let message = message_between(&keypair(1), &keypair(2), 9);
+    let request = |token| {
+        let request = MessageRequest { message: message.clone(), remaining_ms: 60_000 };
+        NodeInput::Request { token: ResponseToken(token), from, request: IncomingRequest::Message(request) }
+    };
+    let input = |mesh: &mut Mesh, input| {
+        mesh.with(1, |node, now| {
+            node.handle(now, input);
+            std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
+        })
+    };
+    let outputs = input(&mut mesh, request(1001));
+    let [NodeOutput::Persist { token: Some(commit), changes, .. }] = outputs.as_slice() else {
+        panic!("{outputs:?}");
+    };
+    close(&mut mesh, 1, Basic::Closed);
+    assert_eq!(input(&mut mesh, request(1002)), [], "nobody is told closed of what is about to be stored");
+    let outcomes = Some(mesh.seat_mut(1).disk.commit(changes.clone()));
+    let outputs = input(&mut mesh, NodeInput::Persisted { token: *commit, outcomes });
+    let answered: Vec<_> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            NodeOutput::Respond { token, response: Response::Message(response) } => {
+                Some((token.0, *response))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answered, [(1001, MessageResponse::Delivered), (1002, MessageResponse::Delivered)]);
+}
+
+#[test]
+fn nobody_is_told_anything_when_the_store_cannot_say_whether_a_message_is_there() {
+    let mut mesh = Mesh::row(2);
+    close(&mut mesh, 1, Basic::Closed);
+    let from = mesh.who(0);
+    let message = message_between(&keypair(1), &keypair(2), 9);
+    let request = IncomingRequest::Message(MessageRequest { message, remaining_ms: 60_000 });
+    let asked = ResponseToken(1001);
+    let outputs = mesh.with(1, |node, now| {
+        node.handle(now, NodeInput::Request { token: asked, from, request });
+        let Some(NodeOutput::Recall { token, .. }) = node.poll_output() else { panic!("the store is asked") };
+        node.handle(now, NodeInput::Recalled { token, stored: None });
+        std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
+    });
+    assert_eq!(outputs, [NodeOutput::Discard { token: asked }]);
+}
