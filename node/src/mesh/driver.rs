@@ -5,7 +5,7 @@
 //! deadline is set. Local work thus comes before remote work, and a flood from outside cannot starve it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -71,6 +71,10 @@ pub(super) struct Driver<D: Discovery, S, C> {
     next_token: u64,
     /// Changes that may wait for company, gathered into one commit.
     lazily: Vec<Change>,
+    /// Commits that wait for their turn.
+    uncommitted: VecDeque<(Option<PersistToken>, Vec<Change>, Durability)>,
+    /// Commits that the store has.
+    committing: usize,
     storing: FuturesUnordered<BoxFuture<'static, StorageDone>>,
     senders: BTreeMap<MessageId, oneshot::Sender<Result<(MessageId, Sent), SendError>>>,
     fetchers: BTreeMap<FetchToken, (Presentity, oneshot::Sender<Result<Fetched, FetchError>>)>,
@@ -133,6 +137,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             asked: BTreeMap::new(),
             next_token: 0,
             lazily: Vec::new(),
+            uncommitted: VecDeque::new(),
+            committing: 0,
             storing: FuturesUnordered::new(),
             senders: BTreeMap::new(),
             fetchers: BTreeMap::new(),
@@ -174,7 +180,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             self.carry_out();
         }
         self.events.end();
-        while self.storing.next().await.is_some() {}
+        while let Some(done) = self.storing.next().await {
+            self.stored(done);
+        }
         // The swarm goes first: mDNS tasks outlive neither it nor the runtime.
         let Self { swarm, storage, leaving, .. } = self;
         drop(swarm);
@@ -279,9 +287,21 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         }
     }
 
+    /// Hands a commit to the store, or lets it wait for its turn: the store refuses what its queue cannot
+    /// hold. What waits here is bounded by the requests that peers may have under way.
     fn commit(&mut self, token: Option<PersistToken>, changes: Vec<Change>, durability: Durability) {
-        let commit = self.storage.commit(changes, durability);
-        self.storing.push(commit.map(move |result| StorageDone::Committed(token, result)).boxed());
+        self.uncommitted.push_back((token, changes, durability));
+        self.commit_next();
+    }
+
+    fn commit_next(&mut self) {
+        while self.committing < COMMITS_UNDER_WAY_MAX
+            && let Some((token, changes, durability)) = self.uncommitted.pop_front()
+        {
+            self.committing += 1;
+            let commit = self.storage.commit(changes, durability);
+            self.storing.push(commit.map(move |result| StorageDone::Committed(token, result)).boxed());
+        }
     }
 
     fn answer_sender(&mut self, id: MessageId, outcome: SentOutcome) {
@@ -336,6 +356,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         let now = self.clock.now();
         match done {
             StorageDone::Committed(token, result) => {
+                self.committing -= 1;
+                self.commit_next();
                 let outcomes = result.inspect_err(|error| self.log(Event::Trouble(error.to_string()))).ok();
                 if let Some(token) = token {
                     self.node.handle(now, NodeInput::Persisted { token, outcomes });
@@ -498,4 +520,6 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 const FLUSH_TIME: Duration = Duration::from_millis(50);
 /// How long a goodbye may take: neighbours on a LAN answer within milliseconds.
 const GOODBYE_TIME: Duration = Duration::from_millis(500);
+/// Commits that the store has at the same time: enough to share every fsync, and below its queue.
+const COMMITS_UNDER_WAY_MAX: usize = 512;
 const SLEEP_MAX: Duration = Duration::from_secs(30);

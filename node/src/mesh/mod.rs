@@ -164,7 +164,7 @@ fn swarm<D: Discovery>(
     let mut failures = Vec::new();
     for address in listen {
         if let Err(error) = swarm.listen_on(address.clone()) {
-            failures.push(format!("{address}: {error}"));
+            failures.push(format!("{address}: {}", causes(&error)));
         }
     }
     // A host without IPv6, say, is still a host.
@@ -175,6 +175,14 @@ fn swarm<D: Discovery>(
         tracing::warn!(failure, "does not listen there");
     }
     Ok(swarm)
+}
+
+/// An error with its causes, in one line; libp2p's outer ones say nothing of their own.
+fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    let mut said: Vec<String> = chain.map(ToString::to_string).filter(|said| !said.is_empty()).collect();
+    said.dedup();
+    said.join(": ")
 }
 
 /// Why a node did not start.

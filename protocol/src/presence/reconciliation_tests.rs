@@ -145,6 +145,25 @@ fn a_difference_that_a_frame_cut_says_so() {
 }
 
 #[test]
+fn a_frame_lists_fifteen_hundred_lines_and_not_one_more() {
+    let of_range = |first: u8, count: u16| {
+        (0..count).map(move |number| {
+            let mut bytes = [first; 32];
+            bytes[1..3].copy_from_slice(&number.to_be_bytes());
+            (Presentity::from_public_key_bytes(bytes), Version::default(), 1)
+        })
+    };
+    let listed = |of_each: [u16; 2]| {
+        let table: Vec<_> = of_range(0, of_each[0]).chain(of_range(0x80, of_each[1])).collect();
+        let difference = difference(&table, &Digest { bits: 1, sums: vec![0, 0] });
+        (difference.ranges, difference.versions.len())
+    };
+    assert_eq!(listed([700, 800]), (vec![0, 1], 1500));
+    assert_eq!(listed([700, 801]), (vec![0], 700));
+    assert_eq!(listed([1501, 1]), (vec![0], 1500));
+}
+
+#[test]
 fn two_records_of_one_version_are_exchanged_both_ways() {
     let mut ours = table(0..50);
     let mut theirs = ours.clone();

@@ -152,6 +152,13 @@ fn a_watch_that_neither_answer_nor_failure_is_reported_of_is_asked_for_again() {
 }
 
 #[test]
+fn after_a_failure_a_minute_passes_before_it_is_asked_again() {
+    let mut watches = watching();
+    watches.handle_failure(at(30), presentity(&alice()));
+    assert_eq!(watches.poll_timeout(), Some(at(90)));
+}
+
+#[test]
 fn watching_twice_asks_once_and_unwatching_gives_an_active_lease_back() {
     let mut watches = watching();
     let who = presentity(&alice());

@@ -11,7 +11,7 @@ use crate::{
     },
     presence::{
         reconciliation::{Difference, Digest},
-        record::{PresenceRecord, RECORD_BYTES_MAX, Reaction, RecordBody},
+        record::{PresenceRecord, RECORD_BYTES_MAX, Reaction, RecordBody, Version},
         service::{ContactState, Evidence},
     },
     testing::{body, departing_record, keypair, record},
@@ -193,6 +193,47 @@ fn answers_of_which_nobody_asked_change_nothing() {
     mesh.input(0, NodeInput::Persisted { token, outcomes: Some(Vec::new()) });
     mesh.input(0, NodeInput::Recalled { token, stored: Some(true) });
     assert!(mesh.seat(0).notices.is_empty() && mesh.seat(0).sent.is_empty());
+}
+
+#[test]
+fn a_peer_that_always_has_something_else_to_compare_is_not_followed_for_ever() {
+    let mut mesh = Mesh::row(2);
+    let presentity = mesh.who(1);
+    let mut number = 0_u64;
+    let mut asked = 0;
+    let mut next = mesh.with(0, |node, now| {
+        node.handle(now, NodeInput::LinkEstablished { presentity, dialled: true });
+        std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
+    });
+    while let Some((token, request)) = next.iter().find_map(reconciling) {
+        asked += 1;
+        number += 1;
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        let versions = vec![(Presentity::from_public_key_bytes(bytes), Version::default()); 800];
+        let response = match request {
+            PresenceRequest::Compare(_) => {
+                PresenceResponse::Compared(Difference { ranges: vec![0], versions })
+            }
+            _ => PresenceResponse::Exchanged { records: Vec::new() },
+        };
+        next = mesh.with(0, |node, now| {
+            node.handle(now, NodeInput::Response { token, response: Response::Presence(response) });
+            std::iter::from_fn(|| node.poll_output()).collect()
+        });
+    }
+    assert_eq!(asked, 2 * 257, "an exchange after each comparison, at most 256 times more");
+}
+
+/// A request of a comparison of tables.
+fn reconciling(output: &NodeOutput) -> Option<(RequestToken, PresenceRequest)> {
+    match output {
+        NodeOutput::Request { token, request: OutgoingRequest::Presence(request), .. } => match request {
+            PresenceRequest::Compare(_) | PresenceRequest::Exchange { .. } => Some((*token, request.clone())),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 #[test]

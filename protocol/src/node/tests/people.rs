@@ -48,6 +48,18 @@ fn a_petname_stands_beside_its_presentity_in_views_and_notices_until_it_is_remov
 }
 
 #[test]
+fn a_document_that_the_disk_does_not_take_is_published_and_reported() {
+    let mut mesh = Mesh::row(2);
+    mesh.faults.disk_fails = 1.0;
+    let mut document = mesh.node(0).information().clone();
+    document.display_name = "Roberta".to_owned();
+    mesh.with(0, |node, now| node.handle_set(now, document)).unwrap();
+    mesh.run(SECOND);
+    assert_eq!(mesh.transitions(1, 0), [Transition::Changed]);
+    assert_eq!((mesh.troubles(0), mesh.seat(0).disk.information.as_ref()), (1, None));
+}
+
+#[test]
 fn a_petname_that_is_put_again_stands_for_the_new_one() {
     let mut mesh = Mesh::row(3);
     for seat in [1, 2] {

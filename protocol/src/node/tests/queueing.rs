@@ -138,6 +138,7 @@ fn a_withdrawn_message_is_not_sent_when_its_recipient_returns() {
     let id = mesh.send(0, 1, "hello", true);
     mesh.run(SECOND);
     assert!(mesh.with(0, |node, now| node.handle_cancel(now, id)));
+    assert_eq!(mesh.finished(0), [(id, OutboxState::Cancelled)], "told at once");
     assert!(!mesh.with(0, |node, now| node.handle_cancel(now, id)));
     mesh.start(1);
     mesh.link(0, 1);
