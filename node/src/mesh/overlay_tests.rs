@@ -120,7 +120,7 @@ fn the_dead_end_of_a_link_gives_way_to_the_connection_that_came_back() {
 
 #[test]
 fn those_that_were_not_there_for_long_do_not_keep_the_others_waiting() {
-    let mut peers: Vec<_> = (1..=100).map(self::peer).collect();
+    let mut peers: Vec<_> = (1..=100).map(peer).collect();
     peers.sort();
     let own = peers.remove(0);
     let mut overlay = overlay(own);

@@ -135,6 +135,25 @@ fn a_notification_counts_only_if_it_is_about_its_sender() {
 }
 
 #[test]
+fn a_goodbye_that_its_sender_notified_of_is_gossiped_on_once() {
+    let mut mesh = Mesh::row(2);
+    let (from, goodbye) = (mesh.who(1), departing_record(&keypair(2), 9, 9).bytes().to_vec());
+    let mut notified = |record: &[u8]| {
+        mesh.with(0, |node, now| {
+            let request = OutgoingRequest::Presence(PresenceRequest::Notify { record: record.to_vec() });
+            node.handle(now, NodeInput::Request { token: ResponseToken(7), from, request });
+            std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
+        })
+    };
+    let first = notified(&goodbye);
+    assert!(first.contains(&NodeOutput::Forward(goodbye.clone())), "{first:?}");
+    assert!(first.contains(&NodeOutput::Departed(from)), "{first:?}");
+    let forwards = |output: &NodeOutput| matches!(output, NodeOutput::Forward(_));
+    assert!(!notified(&goodbye).iter().any(forwards));
+    assert!(!notified(record(&keypair(2), 10, 1).bytes()).iter().any(forwards), "its own gossip brings that");
+}
+
+#[test]
 fn records_that_a_peer_tells_are_verified_and_their_ages_are_clamped() {
     let mut mesh = Mesh::row(2);
     let mut forged = told(&record(&keypair(4), 1, 1));

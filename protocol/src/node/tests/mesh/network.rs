@@ -55,8 +55,9 @@ impl Mesh {
                 self.in_order(seat, run, Event::Commit { token, changes });
             }
             NodeOutput::Recall { token, key } => {
-                let stored = self.seats[seat].disk.remembers(&key);
-                self.later(seat, run, Event::Input(NodeInput::Recalled { token, stored: Some(stored) }));
+                let cannot_say = self.random.random_bool(self.faults.disk_fails);
+                let stored = (!cannot_say).then(|| self.seats[seat].disk.remembers(&key));
+                self.later(seat, run, Event::Input(NodeInput::Recalled { token, stored }));
             }
             NodeOutput::Fetched { token, direct } => {
                 assert_eq!(self.seats[seat].fetched.insert(token, direct), None, "fetched twice");
