@@ -5,7 +5,8 @@
 //! OPEN; is there room. Only then it is stored, and only when the store has it on disk is `delivered`
 //! answered. **Leaves** to the store whether this (sender, id) was ever stored before: a repeated message is
 //! answered `delivered` and not stored again. That holds for an expired one, a CLOSED or full inbox and a
-//! failing store too: before such a refusal the store is asked, so that nobody is told `closed` of a message that is there.
+//! failing store too: before such a refusal the store is asked, so that nobody is told `closed` of a message
+//! that is there.
 //!
 //! A full inbox makes the STATUS CLOSED ([`Inbox::is_full`]); it opens again when a tenth is free, so that
 //! the status does not flap. Source: RFC 2778 (INSTANT INBOX, CLOSED), RFC 2779 4.2.1, 5.4.2.

@@ -197,8 +197,8 @@ impl Outbox {
         self.transmit_due(now);
     }
 
-    /// The PRINCIPAL withdraws a queued message; false if none of this id waits. One that is under way ends as
-    /// cancelled unless this transmission delivers it.
+    /// The PRINCIPAL withdraws a queued message; false if none of this id waits. One that is under way ends
+    /// as cancelled unless this transmission delivers it.
     pub fn handle_cancel(&mut self, now: Timestamp, id: MessageId) -> bool {
         let Some(queued) = self.queued.get_mut(&id).filter(|queued| !queued.cancelled) else { return false };
         queued.cancelled = true;

@@ -62,12 +62,13 @@ fn any_action() -> impl Strategy<Value = Action> {
 
 fn any_faults() -> impl Strategy<Value = Faults> {
     let chance = || prop_oneof![2 => Just(0.0), 1 => 0.0..0.7];
-    (chance(), chance(), chance(), chance()).prop_map(
-        |(gossip_lost, request_lost, answer_lost, disk_fails)| Faults {
+    (chance(), chance(), chance(), chance(), chance()).prop_map(
+        |(gossip_lost, request_lost, answer_lost, disk_fails, disk_unreadable)| Faults {
             gossip_lost,
             request_lost,
             answer_lost,
             disk_fails,
+            disk_unreadable,
         },
     )
 }

@@ -48,6 +48,8 @@ pub(super) struct Faults {
     pub(super) answer_lost: f64,
     /// A commit fails.
     pub(super) disk_fails: f64,
+    /// The disk cannot say whether it has a message.
+    pub(super) disk_unreadable: f64,
 }
 
 enum Event {

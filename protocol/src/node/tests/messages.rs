@@ -268,21 +268,6 @@ fn a_disk_that_fails_delivers_nothing_and_the_sender_is_told() {
 }
 
 #[test]
-fn a_store_that_cannot_say_whether_a_message_is_there_leaves_it_unanswered() {
-    let mut mesh = Mesh::row(2);
-    close(&mut mesh, 1, Basic::Closed);
-    mesh.run(SECOND);
-    mesh.faults.disk_fails = 1.0;
-    let id = mesh.send(0, 1, "hello", false);
-    mesh.run(SECOND);
-    assert_eq!(outcome(&mesh, id), Delivery::Indeterminate);
-    mesh.faults = Faults::default();
-    let id = mesh.send(0, 1, "hello", false);
-    mesh.run(SECOND);
-    assert_eq!(outcome(&mesh, id), Delivery::Failed(FailureReason::Closed));
-}
-
-#[test]
 fn a_repetition_that_the_disk_does_not_take_is_delivered_if_the_message_is_there() {
     let mut mesh = Mesh::row(2);
     mesh.faults.answer_lost = 1.0;

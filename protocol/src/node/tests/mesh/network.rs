@@ -55,7 +55,7 @@ impl Mesh {
                 self.in_order(seat, run, Event::Commit { token, changes });
             }
             NodeOutput::Recall { token, key } => {
-                let cannot_say = self.random.random_bool(self.faults.disk_fails);
+                let cannot_say = self.random.random_bool(self.faults.disk_unreadable);
                 let stored = (!cannot_say).then(|| self.seats[seat].disk.remembers(&key));
                 self.later(seat, run, Event::Input(NodeInput::Recalled { token, stored }));
             }
