@@ -23,6 +23,15 @@ pub(super) fn told(address: &NodeAddress) -> Option<Multiaddr> {
     Multiaddr::try_from(address.0.clone()).ok().filter(is_dialable).map(without_peer)
 }
 
+/// Whether a node that listens on `listen` dials an address that somebody tells of itself. A loopback one
+/// means a service of this very machine, so only nodes that listen nowhere else dial those.
+pub(super) fn is_told_in_earnest<'a>(
+    address: &Multiaddr,
+    listen: impl Iterator<Item = &'a Multiaddr>,
+) -> bool {
+    reach(address) != Reach::Machine || listen.map(reach).max() <= Some(Reach::Machine)
+}
+
 /// Whether the address is TCP or QUIC on an IP address that can be dialled as it stands.
 pub(super) fn is_dialable(address: &Multiaddr) -> bool {
     let mut parts = address.iter();
@@ -95,6 +104,15 @@ mod tests {
         for good in ["/ip4/10.0.0.1/tcp/4000", "/ip6/fe80::1/tcp/4000", "/ip6/fd00::1/udp/4000/quic-v1"] {
             assert!(is_dialable(&good.parse().unwrap()), "{good}");
         }
+    }
+
+    #[test]
+    fn nobody_makes_a_node_of_a_lan_dial_its_own_machine() {
+        let loopback: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
+        let lan: Multiaddr = "/ip4/10.0.0.1/tcp/2".parse().unwrap();
+        assert!(!is_told_in_earnest(&loopback, [&loopback, &lan].into_iter()));
+        assert!(is_told_in_earnest(&loopback, [&loopback].into_iter()));
+        assert!(is_told_in_earnest(&lan, [&loopback].into_iter()));
     }
 
     #[test]

@@ -280,7 +280,10 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             NodeOutput::Sent { id, outcome } => self.answer_sender(id, outcome),
             NodeOutput::Addresses { presentity, addresses } => {
-                let addresses = addresses.iter().filter_map(addresses::told).collect();
+                let told = addresses.iter().filter_map(addresses::told);
+                let in_earnest =
+                    |address: &Multiaddr| addresses::is_told_in_earnest(address, self.listen.iter());
+                let addresses = told.filter(in_earnest).collect();
                 self.overlay.handle_record(self.clock.now(), presentity.peer_id(), addresses);
             }
             NodeOutput::Notice(notice) => self.notice(notice),
