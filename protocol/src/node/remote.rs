@@ -18,7 +18,7 @@ use crate::{
     presence::{
         information::Basic,
         reconciliation::{Difference, Digest, Plan, RECORDS_BYTES_PER_FRAME, difference, plan},
-        record::{PresenceRecord, Reaction},
+        record::{PresenceRecord, Reaction, RecordError},
         service::{Offered, Source},
     },
     time::Timestamp,
@@ -34,7 +34,7 @@ pub(super) struct Recalling {
 
 impl Node {
     pub(super) fn gossip(&mut self, now: Timestamp, token: GossipToken, bytes: &[u8]) {
-        let reaction = match PresenceRecord::verify(bytes, &self.realm) {
+        let reaction = match self.verify(bytes) {
             Ok(record) => match self.take_record(now, record, Source::Gossip) {
                 Offered::Newer | Offered::Known => Reaction::Accept,
                 Offered::Stale => {
@@ -109,7 +109,7 @@ impl Node {
                 }
             }
             PresenceRequest::Notify { record } => {
-                match PresenceRecord::verify(&record, &self.realm) {
+                match self.verify(&record) {
                     Ok(record) if record.presentity() == from => {
                         let goodbye = record.body().departing.then(|| record.bytes().to_vec());
                         let offered = self.take_record(now, record, Source::Direct);
@@ -360,9 +360,20 @@ impl Node {
         (records, false)
     }
 
+    /// A record from anybody, verified. The bytes of one that is known were verified before: a node that
+    /// joins hears each record from many, and checking signatures would be most of its work.
+    fn verify(&self, bytes: &[u8]) -> Result<PresenceRecord, RecordError> {
+        let claimed = PresenceRecord::claimed_presentity(bytes, &self.realm);
+        let known = claimed.and_then(|presentity| self.service.record(&presentity));
+        match known.filter(|known| known.bytes() == bytes) {
+            Some(known) => Ok(known.clone()),
+            None => PresenceRecord::verify(bytes, &self.realm),
+        }
+    }
+
     /// Takes over what a peer tells; whether it was news.
     fn take_told(&mut self, now: Timestamp, peer: Presentity, told: &ToldRecord) -> bool {
-        match PresenceRecord::verify(&told.record, &self.realm) {
+        match self.verify(&told.record) {
             Ok(record) => {
                 let elapsed = Duration::from_millis(told.elapsed_ms).min(ELAPSED_MAX);
                 let direct = record.presentity() == peer;
@@ -378,7 +389,7 @@ impl Node {
 
     /// Takes over the answer to a FETCH; whether it is the record that was asked for.
     fn fetched(&mut self, now: Timestamp, presentity: Presentity, told: &ToldRecord) -> bool {
-        match PresenceRecord::verify(&told.record, &self.realm) {
+        match self.verify(&told.record) {
             Ok(record) if record.presentity() == presentity => {
                 self.take_told(now, presentity, told);
                 return true;

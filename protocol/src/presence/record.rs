@@ -90,6 +90,14 @@ impl PresenceRecord {
         Ok(Self { body, bytes: bytes.into() })
     }
 
+    /// Whose record `bytes` are, if they are one of `realm`; nothing of it is checked. For asking whether
+    /// the same bytes are known already, before a signature is looked at.
+    pub fn claimed_presentity(bytes: &[u8], realm: &Realm) -> Option<Presentity> {
+        // The format, the length of the realm's name, which is below 251, and the name stand before the key.
+        let key = bytes.get(2 + realm.as_str().len()..)?.first_chunk()?;
+        Some(Presentity::from_public_key_bytes(*key))
+    }
+
     /// What the record says.
     pub fn body(&self) -> &RecordBody {
         &self.body

@@ -10,6 +10,15 @@ fn a_signed_record_verifies_and_keeps_its_bytes() {
 }
 
 #[test]
+fn whose_a_record_is_can_be_read_before_it_is_checked() {
+    let realm = Realm::default();
+    let record = PresenceRecord::sign(body(&alice(), 3, 7), &alice()).unwrap();
+    assert_eq!(PresenceRecord::claimed_presentity(record.bytes(), &realm), Some(record.presentity()));
+    assert_eq!(PresenceRecord::claimed_presentity(&record.bytes()[..20], &realm), None);
+    assert_eq!(PresenceRecord::claimed_presentity(&[], &realm), None);
+}
+
+#[test]
 fn a_record_of_another_realm_is_refused() {
     let record = PresenceRecord::sign(body(&alice(), 1, 1), &alice()).unwrap();
     let other = "other".parse().unwrap();
