@@ -147,6 +147,21 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
+    /// Every reason, in the order of the wire.
+    pub const ALL: [Self; 11] = [
+        Self::Closed,
+        Self::Denied,
+        Self::Unauthenticated,
+        Self::RateLimited,
+        Self::TooLarge,
+        Self::NoSuchInbox,
+        Self::InboxFull,
+        Self::UnsupportedType,
+        Self::Malformed,
+        Self::Expired,
+        Self::Unreachable,
+    ];
+
     /// The reason as it is written in documents.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{arbitrary::FAILURE_REASONS, message};
+use crate::testing::message;
 
 fn changed(change: impl FnOnce(&mut InstantMessage)) -> Result<(), MessageError> {
     let mut message = message(1);
@@ -62,7 +62,7 @@ fn an_id_is_32_lower_case_hexadecimal_digits() {
 
 #[test]
 fn only_what_may_pass_by_itself_keeps_a_queued_message_waiting() {
-    let temporary: Vec<_> = FAILURE_REASONS.into_iter().filter(|reason| reason.is_temporary()).collect();
+    let temporary: Vec<_> = FailureReason::ALL.into_iter().filter(|reason| reason.is_temporary()).collect();
     let expected = [
         FailureReason::Closed,
         FailureReason::RateLimited,
@@ -74,8 +74,9 @@ fn only_what_may_pass_by_itself_keeps_a_queued_message_waiting() {
 
 #[test]
 fn every_reason_has_a_word_of_its_own() {
-    let words: std::collections::BTreeSet<_> = FAILURE_REASONS.iter().map(|reason| reason.as_str()).collect();
-    assert_eq!(words.len(), FAILURE_REASONS.len());
+    let words: std::collections::BTreeSet<_> =
+        FailureReason::ALL.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(words.len(), FailureReason::ALL.len());
 }
 
 proptest! {

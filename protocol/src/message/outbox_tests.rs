@@ -357,7 +357,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     let outcome = prop_oneof![
         Just(Delivery::Delivered),
         Just(Delivery::Indeterminate),
-        prop::sample::select(crate::testing::arbitrary::FAILURE_REASONS.to_vec()).prop_map(Delivery::Failed),
+        prop::sample::select(FailureReason::ALL.to_vec()).prop_map(Delivery::Failed),
     ];
     prop_oneof![
         2 => Just(Step::Plain),

@@ -192,21 +192,6 @@ pub(crate) fn message_request() -> impl Strategy<Value = MessageRequest> {
 pub(crate) fn message_response() -> impl Strategy<Value = MessageResponse> {
     prop_oneof![
         Just(MessageResponse::Delivered),
-        prop::sample::select(FAILURE_REASONS.to_vec()).prop_map(MessageResponse::Failed),
+        prop::sample::select(FailureReason::ALL.to_vec()).prop_map(MessageResponse::Failed),
     ]
 }
-
-/// Every reason, in the order of the wire.
-pub(crate) const FAILURE_REASONS: [FailureReason; 11] = [
-    FailureReason::Closed,
-    FailureReason::Denied,
-    FailureReason::Unauthenticated,
-    FailureReason::RateLimited,
-    FailureReason::TooLarge,
-    FailureReason::NoSuchInbox,
-    FailureReason::InboxFull,
-    FailureReason::UnsupportedType,
-    FailureReason::Malformed,
-    FailureReason::Expired,
-    FailureReason::Unreachable,
-];

@@ -7,7 +7,7 @@ use crate::{
         reconciliation::{DIGEST_BITS_MAX, RECORDS_BYTES_PER_FRAME, VERSIONS_PER_FRAME, WANTED_PER_FRAME},
         record::{RECORD_BYTES_MAX, Version},
     },
-    testing::{arbitrary::FAILURE_REASONS, message},
+    testing::message,
     time::UnixTime,
     wire::codec::{decode, encode},
 };
@@ -23,11 +23,11 @@ fn the_names_of_protocols_topic_and_identify_carry_the_realm() {
 
 #[test]
 fn failure_reasons_have_the_numbers_that_wire_md_gives() {
-    for (number, reason) in (0_u8..).zip(FAILURE_REASONS) {
+    for (number, reason) in (0_u8..).zip(FailureReason::ALL) {
         assert_eq!(encode(&MessageResponse::Failed(reason)), [1, number], "{reason}");
     }
     assert_eq!(encode(&MessageResponse::Delivered), [0]);
-    let next = u8::try_from(FAILURE_REASONS.len()).unwrap();
+    let next = u8::try_from(FailureReason::ALL.len()).unwrap();
     assert!(decode::<MessageResponse>(&[1, next], MESSAGE_RESPONSE_BYTES_MAX).is_err());
 }
 
@@ -107,7 +107,7 @@ fn the_largest_message_is_within_the_limit_of_its_frame() {
 
 #[test]
 fn every_message_response_is_within_the_limit_of_its_frame() {
-    for reason in FAILURE_REASONS {
+    for reason in FailureReason::ALL {
         assert!(encode(&MessageResponse::Failed(reason)).len() <= MESSAGE_RESPONSE_BYTES_MAX);
     }
 }

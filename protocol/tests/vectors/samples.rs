@@ -185,20 +185,9 @@ fn message_requests() -> Vec<(&'static str, MessageRequest)> {
 
 /// All of them, in the order of their numbers.
 fn message_responses() -> Vec<MessageResponse> {
-    let reasons = [
-        FailureReason::Closed,
-        FailureReason::Denied,
-        FailureReason::Unauthenticated,
-        FailureReason::RateLimited,
-        FailureReason::TooLarge,
-        FailureReason::NoSuchInbox,
-        FailureReason::InboxFull,
-        FailureReason::UnsupportedType,
-        FailureReason::Malformed,
-        FailureReason::Expired,
-        FailureReason::Unreachable,
-    ];
-    std::iter::once(MessageResponse::Delivered).chain(reasons.map(MessageResponse::Failed)).collect()
+    std::iter::once(MessageResponse::Delivered)
+        .chain(FailureReason::ALL.map(MessageResponse::Failed))
+        .collect()
 }
 
 /// Name, the initiator's table and the responder's.

@@ -75,32 +75,18 @@ mod tests {
 
     use super::*;
 
-    const REASONS: [FailureReason; 11] = [
-        FailureReason::Closed,
-        FailureReason::Denied,
-        FailureReason::Unauthenticated,
-        FailureReason::RateLimited,
-        FailureReason::TooLarge,
-        FailureReason::NoSuchInbox,
-        FailureReason::InboxFull,
-        FailureReason::UnsupportedType,
-        FailureReason::Malformed,
-        FailureReason::Expired,
-        FailureReason::Unreachable,
-    ];
-
     #[test]
     fn every_way_to_end_has_a_number_of_its_own() {
         let plain =
             [Exit::Done, Exit::Failed, Exit::Usage, Exit::NoNode, Exit::UnknownName, Exit::Indeterminate];
         let codes: BTreeSet<u8> =
-            plain.into_iter().chain(REASONS.map(Exit::NotDelivered)).map(Exit::code).collect();
-        assert_eq!(codes.len(), plain.len() + REASONS.len());
+            plain.into_iter().chain(FailureReason::ALL.map(Exit::NotDelivered)).map(Exit::code).collect();
+        assert_eq!(codes.len(), plain.len() + FailureReason::ALL.len());
     }
 
     #[test]
     fn the_help_names_every_reason_with_its_number() {
-        for reason in REASONS {
+        for reason in FailureReason::ALL {
             let entry = format!("{} {reason}", Exit::NotDelivered(reason).code());
             assert!(HELP.contains(&entry), "{entry} is not in the help");
         }

@@ -246,25 +246,10 @@ fn body(message: &InstantMessage) -> (Option<String>, Option<String>) {
 /// The schema of an optional [`FailureReason`], which is the protocol's own type.
 pub(super) fn failure_reason_schema() -> utoipa::openapi::schema::Object {
     use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
-    let words = FAILURE_REASONS.iter().map(|reason| Some(reason.as_str())).chain([None]);
+    let words = FailureReason::ALL.iter().map(|reason| Some(reason.as_str())).chain([None]);
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
         .enum_values(Some(words))
         .description(Some("Why the message was not delivered."))
         .build()
 }
-
-/// Every [`FailureReason`], in its own order.
-pub(super) const FAILURE_REASONS: [FailureReason; 11] = [
-    FailureReason::Closed,
-    FailureReason::Denied,
-    FailureReason::Unauthenticated,
-    FailureReason::RateLimited,
-    FailureReason::TooLarge,
-    FailureReason::NoSuchInbox,
-    FailureReason::InboxFull,
-    FailureReason::UnsupportedType,
-    FailureReason::Malformed,
-    FailureReason::Expired,
-    FailureReason::Unreachable,
-];

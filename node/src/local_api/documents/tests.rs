@@ -106,11 +106,11 @@ fn outcomes_have_a_reason_if_they_failed_and_null_otherwise() {
 
 #[test]
 fn the_schema_lists_every_reason_as_the_protocol_writes_it() {
-    for reason in messages::FAILURE_REASONS {
+    for reason in FailureReason::ALL {
         assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
     }
     let schema = serde_json::to_value(messages::failure_reason_schema()).unwrap();
-    assert_eq!(schema["enum"].as_array().unwrap().len(), messages::FAILURE_REASONS.len() + 1);
+    assert_eq!(schema["enum"].as_array().unwrap().len(), FailureReason::ALL.len() + 1);
 }
 
 #[test]

@@ -325,21 +325,8 @@ fn known_peer(number: u16, address: u8) -> KnownPeer {
 }
 
 fn every_outbox_state() -> Vec<OutboxEntry> {
-    let reasons = [
-        FailureReason::Closed,
-        FailureReason::Denied,
-        FailureReason::Unauthenticated,
-        FailureReason::RateLimited,
-        FailureReason::TooLarge,
-        FailureReason::NoSuchInbox,
-        FailureReason::InboxFull,
-        FailureReason::UnsupportedType,
-        FailureReason::Malformed,
-        FailureReason::Expired,
-        FailureReason::Unreachable,
-    ];
     let ends = [OutboxState::Queued, OutboxState::Delivered, OutboxState::Expired, OutboxState::Cancelled];
-    let states = ends.into_iter().chain(reasons.map(OutboxState::Failed));
+    let states = ends.into_iter().chain(FailureReason::ALL.map(OutboxState::Failed));
     let entries = (100..).zip(states).map(|(number, state)| OutboxEntry {
         attempts: u32::MAX,
         state,
