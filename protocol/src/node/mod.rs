@@ -28,7 +28,7 @@ pub use self::ports::{
     RequestFailure, RequestToken, Response, ResponseToken, SentOutcome,
 };
 use crate::{
-    durable::{Change, Durability, OutboxEntry, Restored, StoredContact},
+    durable::{Change, Durability, OutboxEntry, Outcome, Restored, StoredContact, StoredMessage},
     identity::{InboxAddress, Presentity, Realm},
     message::{
         inbox::{INBOX_MESSAGES_MAX, Inbox, Stored},
@@ -38,10 +38,10 @@ use crate::{
     presence::{
         information::{Basic, PresenceInformation},
         publication::{Publication, PublicationOutput, PublishError},
-        reconciliation::{Line, Plan},
+        reconciliation::{Digest, Line, Plan},
         record::PresenceRecord,
         service::{
-            Contact, ContactState, Evidence, PRESENTITIES_MAX, PresenceService, PresentityView,
+            Contact, ContactState, Evidence, Offered, PRESENTITIES_MAX, PresenceService, PresentityView,
             ServiceOutput, Source, Transition, fingerprint,
         },
     },
@@ -511,21 +511,16 @@ impl Node {
         }
     }
 
-    fn persisted(
-        &mut self,
-        now: Timestamp,
-        token: PersistToken,
-        outcomes: Option<Vec<crate::durable::Outcome>>,
-    ) {
+    fn persisted(&mut self, now: Timestamp, token: PersistToken, outcomes: Option<Vec<Outcome>>) {
         match self.persisting.remove(&token) {
             Some(Persisting::Message { response, message, repeats }) => {
                 let stored = match outcomes.as_deref() {
-                    Some([crate::durable::Outcome::Duplicate]) => Stored::Duplicate,
+                    Some([Outcome::Duplicate]) => Stored::Duplicate,
                     Some(_) => Stored::New,
                     None => Stored::Failed,
                 };
                 let cursor = outcomes.iter().flatten().find_map(|outcome| match outcome {
-                    crate::durable::Outcome::Stored { cursor } => Some(*cursor),
+                    Outcome::Stored { cursor } => Some(*cursor),
                     _ => None,
                 });
                 self.message_stored(now, response, message, repeats, stored, cursor);
@@ -554,14 +549,7 @@ impl Node {
         }
     }
 
-    fn take_record(
-        &mut self,
-        now: Timestamp,
-        record: PresenceRecord,
-        source: Source,
-    ) -> crate::presence::service::Offered {
-        use crate::presence::service::Offered;
-
+    fn take_record(&mut self, now: Timestamp, record: PresenceRecord, source: Source) -> Offered {
         if record.presentity() == self.presentity() {
             let own = self.publication.record().is_some_and(|own| own.bytes() == record.bytes());
             // A record of our own from the store is of an earlier incarnation than this run's.
@@ -722,7 +710,7 @@ pub enum DraftError {
 
 #[derive(Debug)]
 enum Pending {
-    Compare { peer: Presentity, digest: crate::presence::reconciliation::Digest, round: u32, before: Plan },
+    Compare { peer: Presentity, digest: Digest, round: u32, before: Plan },
     Exchange { peer: Presentity, plan: Plan, cut: bool, round: u32 },
     Fetch { fetch: FetchToken, presentity: Presentity },
     Subscribe { presentity: Presentity },
@@ -733,7 +721,7 @@ enum Pending {
 
 #[derive(Debug)]
 enum Persisting {
-    Message { response: ResponseToken, message: crate::durable::StoredMessage, repeats: Vec<ResponseToken> },
+    Message { response: ResponseToken, message: StoredMessage, repeats: Vec<ResponseToken> },
     Outbox(MessageId),
     Incarnation(u64),
     Nothing,
