@@ -134,8 +134,9 @@ impl Node {
         request: MessageRequest,
     ) {
         let MessageRequest { message, remaining_ms } = request;
-        let status =
-            self.information().instant_message_tuple().map_or(Basic::Closed, |tuple| tuple.status.basic);
+        // A document that does not name this inbox invites nobody to it.
+        let tuple = self.information().tuples.iter().find(|tuple| tuple.is_for(self.inbox.address()));
+        let status = tuple.map_or(Basic::Closed, |tuple| tuple.status.basic);
         match self.inbox.handle_offer(from, status, &message, Duration::from_millis(remaining_ms)) {
             Decision::Store => {
                 let stored = StoredMessage { message, received_at: self.clock.unix(now) };

@@ -120,6 +120,13 @@ pub struct PresenceTuple {
     pub markup: OtherPresenceMarkup,
 }
 
+impl PresenceTuple {
+    /// Whether the tuple is about `inbox`.
+    pub fn is_for(&self, inbox: &InboxAddress) -> bool {
+        self.communication_address.as_ref() == Some(&CommunicationAddress::instant_message(inbox))
+    }
+}
+
 /// STATUS (RFC 2778): OPEN or CLOSED, and any further values beside it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {

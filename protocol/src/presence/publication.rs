@@ -20,7 +20,7 @@ use super::{
     record::{FORMAT, NodeAddress, PresenceRecord, RecordBody, RecordError, Version},
 };
 use crate::{
-    identity::{Presentity, Realm},
+    identity::{InboxAddress, Presentity, Realm},
     time::{Timestamp, WallClock},
 };
 
@@ -85,15 +85,14 @@ impl Publication {
         &self.information
     }
 
-    /// The document as it is published: what the PRINCIPAL set, but CLOSED while the inbox is full.
+    /// The document as it is published: what the PRINCIPAL set, but CLOSED where it names this node's inbox
+    /// while that is full.
     pub fn effective_information(&self) -> PresenceInformation {
         let mut information = self.information.clone();
         if self.inbox_full {
-            for tuple in &mut information.tuples {
-                if tuple.communication_address.as_ref().is_some_and(|address| address.means.as_str() == "im")
-                {
-                    tuple.status.basic = Basic::Closed;
-                }
+            let inbox = InboxAddress { node: self.presentity, realm: self.realm.clone() };
+            for tuple in information.tuples.iter_mut().filter(|tuple| tuple.is_for(&inbox)) {
+                tuple.status.basic = Basic::Closed;
             }
         }
         information

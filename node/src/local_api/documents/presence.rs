@@ -7,7 +7,8 @@ use hereabouts_protocol::{
     identity::Realm,
     presence::{
         information::{
-            Basic, CommunicationAddress, Extensions, Note, OtherPresenceMarkup, PresenceTuple, Token,
+            Basic, CommunicationAddress, Extensions, MEANS_INSTANT_MESSAGE, Note, OtherPresenceMarkup,
+            PresenceTuple, Token,
         },
         record::Version,
         service::{Contact, ContactState, Evidence, PresentityView},
@@ -112,7 +113,7 @@ impl PresentityDocument {
     /// else the first.
     pub fn leading_tuple(&self) -> Option<&TupleDocument> {
         let takes_messages = |tuple: &&TupleDocument| {
-            tuple.communication.as_ref().is_some_and(|address| address.means == "im")
+            tuple.communication.as_ref().is_some_and(|address| address.means == MEANS_INSTANT_MESSAGE)
         };
         self.tuples.iter().find(takes_messages).or_else(|| self.tuples.first())
     }

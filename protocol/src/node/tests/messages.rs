@@ -366,3 +366,27 @@ fn nobody_is_told_anything_when_the_store_cannot_say_whether_a_message_is_there(
     });
     assert_eq!(outputs, [NodeOutput::Discard { token: asked }]);
 }
+
+#[test]
+fn the_status_of_another_inbox_in_the_same_document_does_not_close_this_one() {
+    let mut mesh = Mesh::row(2);
+    let mut document = mesh.node(1).information().clone();
+    let mut elsewhere = document.tuples[0].clone();
+    elsewhere.id = "elsewhere".parse().unwrap();
+    elsewhere.status.basic = Basic::Closed;
+    let contact = &mut elsewhere.communication_address.as_mut().unwrap().contact;
+    *contact = crate::testing::inbox(&keypair(3)).to_string();
+    document.tuples.insert(0, elsewhere);
+    mesh.with(1, |node, now| node.handle_set(now, document)).unwrap();
+    let message = message_between(&keypair(1), &keypair(2), 9);
+    assert_eq!(offer(&mut mesh, message, 60_000), MessageResponse::Delivered);
+}
+
+#[test]
+fn a_document_that_does_not_name_the_inbox_closes_it() {
+    let mut mesh = Mesh::row(2);
+    let mut document = mesh.node(1).information().clone();
+    document.tuples[0].communication_address = None;
+    mesh.with(1, |node, now| node.handle_set(now, document)).unwrap();
+    assert_eq!(refusal(&mut mesh, 60_000, |_| ()), FailureReason::Closed);
+}
