@@ -25,6 +25,7 @@ use hereabouts::{
         self, MeshConfig,
         clock::BootClock,
         discovery::Lan,
+        events::EventLog,
         handle::{MeshHandle, Sent},
         transport,
     },
@@ -37,6 +38,7 @@ use hereabouts_protocol::{
         outbox::{Draft, Recipient},
     },
     node::NodeLimits,
+    presence::record::PresenceRecord,
 };
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm,
@@ -260,6 +262,10 @@ async fn node(home: &Path, number: u8, peer: Option<Multiaddr>) -> Result<(MeshH
         clock: BootClock::start(),
         seed: [number; 32],
         limits: NodeLimits { inbox_messages_max: 100_000_000, ..NodeLimits::default() },
+        neighbours: mesh::NEIGHBOURS,
+        publishes: true,
+        verify: PresenceRecord::verify,
+        events: EventLog::default(),
     };
     let (handle, node) = mesh::start(config).await?;
     tokio::spawn(node);

@@ -10,7 +10,7 @@ use hereabouts::{
         self, MeshConfig,
         clock::BootClock,
         discovery::Lan,
-        events::{Event, EventStream},
+        events::{Event, EventLog, EventStream},
         handle::{MeshHandle, Sent},
         transport,
     },
@@ -24,7 +24,7 @@ use hereabouts_protocol::{
         outbox::{Draft, Recipient},
     },
     node::NodeLimits,
-    presence::{information::Basic, service::ContactState},
+    presence::{information::Basic, record::PresenceRecord, service::ContactState},
 };
 use libp2p::{Multiaddr, identity::Keypair};
 use tokio::task::JoinHandle;
@@ -160,6 +160,10 @@ impl Running {
             clock: BootClock::start(),
             seed: [number; 32],
             limits: NodeLimits::default(),
+            neighbours: mesh::NEIGHBOURS,
+            publishes: true,
+            verify: PresenceRecord::verify,
+            events: EventLog::default(),
         };
         let (handle, node) = mesh::start(config).await.unwrap();
         Self { handle, task: tokio::spawn(node) }

@@ -16,7 +16,7 @@ use std::{collections::BTreeSet, env, fs, io, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use futures::StreamExt;
-use hereabouts_protocol::{identity::Realm, node::NodeLimits, presence::information::DISPLAY_NAME_BYTES_MAX};
+use hereabouts_protocol::{identity::Realm, node::NodeLimits, presence::{information::DISPLAY_NAME_BYTES_MAX, record::PresenceRecord}};
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use rand::{TryRng, rngs::SysRng};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};
@@ -27,7 +27,7 @@ use crate::{
         self, MeshConfig,
         clock::BootClock,
         discovery::Lan,
-        events::{Event, EventStream},
+        events::{Event, EventLog, EventStream},
         handle::{MeshHandle, Stopped},
         transport,
     },
@@ -90,6 +90,10 @@ impl Daemon {
             clock: BootClock::start(),
             seed: seed()?,
             limits: NodeLimits::default(),
+            neighbours: mesh::NEIGHBOURS,
+            publishes: true,
+            verify: PresenceRecord::verify,
+            events: EventLog::default(),
         };
         let (mesh, node) = mesh::start(config).await?;
         let events = mesh.events(None);

@@ -7,6 +7,7 @@ use hereabouts_protocol::{
     identity::{PEER_ID_PREFIX, Realm},
     message::instant_message::{BODY_BYTES_MAX, FailureReason},
     node::NodeLimits,
+    presence::record::PresenceRecord,
 };
 use libp2p::{Multiaddr, identity::Keypair};
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ use super::{
     *,
 };
 use crate::{
-    mesh::{self, MeshConfig, clock::BootClock, discovery::Lan, transport},
+    mesh::{self, MeshConfig, clock::BootClock, discovery::Lan, events::EventLog, transport},
     storage::sqlite::Database,
 };
 
@@ -389,6 +390,10 @@ impl TestNode {
             clock: BootClock::start(),
             seed: *key.public().try_into_ed25519().unwrap().to_bytes().first_chunk().unwrap(),
             limits: NodeLimits::default(),
+            neighbours: mesh::NEIGHBOURS,
+            publishes: true,
+            verify: PresenceRecord::verify,
+            events: EventLog::default(),
             key,
         };
         let (mesh, node) = mesh::start(config).await.unwrap();

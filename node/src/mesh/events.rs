@@ -1,6 +1,6 @@
 //! The event log: what happened, in order, with a cursor, so that a listener who comes back misses nothing.
 //!
-//! The last [`EVENTS_KEPT`] events of this run are kept. A listener names the cursor of the last event it
+//! The last [`EVENTS_KEPT`] events of this run are kept, unless told otherwise. A listener names the cursor of the last event it
 //! saw and gets everything after it; if that is no longer kept, or is of an earlier run of the node, it
 //! first gets [`Event::Gap`] and must read the state anew. Listeners read at their own pace from the log
 //! itself, so a slow one costs no memory and meets a gap at worst.
@@ -109,11 +109,15 @@ impl FromStr for EventCursor {
 pub struct CursorError;
 
 /// The last events of one run.
-#[derive(Debug)]
 pub struct EventLog {
     incarnation: u64,
+    kept_max: usize,
+    tap: Option<Tap>,
     state: Mutex<State>,
 }
+
+/// Is told of each event as it happens, before anybody reads it from the log, and must not wait.
+pub type Tap = Box<dyn Fn(&LoggedEvent) + Send + Sync>;
 
 #[derive(Debug, Default)]
 struct State {
@@ -125,18 +129,27 @@ struct State {
 }
 
 impl EventLog {
-    pub(super) fn new(incarnation: u64) -> Self {
-        Self { incarnation, state: Mutex::default() }
+    /// A log that keeps the last `kept_max` events, at least one, and tells `tap` of each.
+    pub fn new(kept_max: usize, tap: Option<Tap>) -> Self {
+        Self { incarnation: 0, kept_max: kept_max.max(1), tap, state: Mutex::default() }
+    }
+
+    pub(super) fn of_run(self, incarnation: u64) -> Self {
+        Self { incarnation, ..self }
     }
 
     pub(super) fn append(&self, at: UnixTime, event: Event) {
         let mut state = self.lock();
         state.last_number += 1;
         let cursor = EventCursor { incarnation: self.incarnation, number: state.last_number };
-        if state.kept.len() == EVENTS_KEPT {
+        let event = LoggedEvent { cursor, at, event };
+        if let Some(tap) = &self.tap {
+            tap(&event);
+        }
+        if state.kept.len() == self.kept_max {
             state.kept.pop_front();
         }
-        state.kept.push_back(LoggedEvent { cursor, at, event });
+        state.kept.push_back(event);
         wake_all(&mut state);
     }
 
@@ -165,6 +178,19 @@ impl EventLog {
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         // Nothing that holds the lock can panic half-way through a change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for EventLog {
+    /// A log that keeps [`EVENTS_KEPT`] events.
+    fn default() -> Self {
+        Self::new(EVENTS_KEPT, None)
+    }
+}
+
+impl fmt::Debug for EventLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLog").field("incarnation", &self.incarnation).finish_non_exhaustive()
     }
 }
 
@@ -284,7 +310,7 @@ mod tests {
     }
 
     fn log_of(events: usize) -> Arc<EventLog> {
-        let log = Arc::new(EventLog::new(1));
+        let log = Arc::new(EventLog::default().of_run(1));
         append(&log, events);
         log
     }

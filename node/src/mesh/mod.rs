@@ -31,7 +31,7 @@ use hereabouts_protocol::{
     durable::{Change, Durability, Restored},
     identity::{InboxAddress, Presentity, Realm},
     node::{Node, NodeConfig, NodeLimits},
-    presence::{information::PresenceInformation, record::NodeAddress},
+    presence::{information::PresenceInformation, record::{NodeAddress, Verifier}},
 };
 use libp2p::{Multiaddr, Swarm, identity::Keypair, swarm};
 use rand::{SeedableRng, rngs::StdRng};
@@ -41,6 +41,7 @@ use self::{
     behaviour::Behaviour, clock::Clock, discovery::Discovery, driver::Driver, events::EventLog,
     handle::MeshHandle, overlay::Overlay, transport::MeshTransport,
 };
+pub use self::overlay::NEIGHBOURS;
 use crate::storage::{Storage, StorageError};
 
 /// What a mesh is made of.
@@ -71,6 +72,16 @@ pub struct MeshConfig<D, S, C> {
     pub seed: [u8; 32],
     /// Sizes.
     pub limits: NodeLimits,
+    /// Links that the node dials on its own, [`NEIGHBOURS`] unless there is a reason. While a realm has no
+    /// more nodes than that, each watches every other.
+    pub neighbours: usize,
+    /// Whether it is a PRESENTITY, see [`NodeConfig::publishes`].
+    pub publishes: bool,
+    /// How records are verified: [`PresenceRecord::verify`](
+    /// hereabouts_protocol::presence::record::PresenceRecord::verify), on a machine.
+    pub verify: Verifier,
+    /// What is kept of what happens, and who is told of it at once.
+    pub events: EventLog,
 }
 
 impl<D, S, C> std::fmt::Debug for MeshConfig<D, S, C> {
@@ -112,7 +123,7 @@ where
         &config.listen,
     )?;
     let mut random = StdRng::from_seed(config.seed);
-    let mut overlay = Overlay::new(*swarm.local_peer_id(), StdRng::from_rng(&mut random));
+    let mut overlay = Overlay::new(*swarm.local_peer_id(), config.neighbours, StdRng::from_rng(&mut random));
     let now = config.clock.now();
     for address in config.peers {
         overlay.handle_given(now, address);
@@ -130,9 +141,11 @@ where
         information,
         seed: rand::RngExt::random(&mut random),
         limits: config.limits,
+        publishes: config.publishes,
+        verify: config.verify,
     };
     let node = Node::new(now, node, config.restored);
-    let events = Arc::new(EventLog::new(incarnation));
+    let events = Arc::new(config.events.of_run(incarnation));
     let (handle, commands) = MeshHandle::new(presentity, config.realm, events.clone());
     let driver = Driver::new(swarm, node, overlay, config.storage, config.clock, commands, events);
     Ok((handle, driver.run()))

@@ -6,7 +6,7 @@
 //! A peer is known by address from discovery, from its own record, from the last run, or because the
 //! PRINCIPAL gave it. Of two that find each other the one with the lower id dials, and the other only if
 //! nothing came of that after [`HIGHER_ID_WAITS`]. A node dials on its own until it has
-//! [`NEIGHBOURS_TARGET`] links, and lets more in. A connection becomes a *link* when its peer has said in
+//! as many links as it is told ([`NEIGHBOURS`]), and lets more in. A connection becomes a *link* when its peer has said in
 //! the identify exchange that it is of our protocol and realm. Who says otherwise is *foreign*: disconnected
 //! and blocked until a new address of it is seen or [`FOREIGN_BLOCKED`] has passed; so is who passed on
 //! [`REJECTED_MAX`] records that were rejected. Who says nothing for [`IDENTIFY_WITHIN`] is disconnected, and
@@ -38,6 +38,7 @@ use super::addresses;
 #[derive(Debug)]
 pub(super) struct Overlay {
     own: PeerId,
+    neighbours: usize,
     peers: BTreeMap<PeerId, Peer>,
     given: Vec<Given>,
     blocked: BTreeMap<PeerId, Timestamp>,
@@ -47,9 +48,10 @@ pub(super) struct Overlay {
 }
 
 impl Overlay {
-    pub(super) fn new(own: PeerId, random: StdRng) -> Self {
+    pub(super) fn new(own: PeerId, neighbours: usize, random: StdRng) -> Self {
         Self {
             own,
+            neighbours,
             peers: BTreeMap::new(),
             given: Vec::new(),
             blocked: BTreeMap::new(),
@@ -401,7 +403,7 @@ impl Overlay {
             }
             let Some(known) = self.peers.get_mut(&peer) else { continue };
             known.dial_at = None;
-            if links + self.dials.len() >= NEIGHBOURS_TARGET && !known.confirming {
+            if links + self.dials.len() >= self.neighbours && !known.confirming {
                 known.dial_at = Some(now + RETRY_MAX);
                 continue;
             }
@@ -560,7 +562,7 @@ pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
 }
 
 /// Links up to which a node dials on its own. Up to here every node watches every other.
-pub(super) const NEIGHBOURS_TARGET: usize = 40;
+pub const NEIGHBOURS: usize = 40;
 /// The end with the higher id gives the other this long to dial.
 const HIGHER_ID_WAITS: Duration = Duration::from_millis(150);
 /// A record can reach everybody at once; not everybody is to dial its node in the same instant.

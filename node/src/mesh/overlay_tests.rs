@@ -202,7 +202,7 @@ fn dials_under_way_and_neighbours_are_bounded() {
             overlay.handle_identified(at(now), peer, id, true);
         }
     }
-    assert_eq!(linked.len(), NEIGHBOURS_TARGET);
+    assert_eq!(linked.len(), NEIGHBOURS);
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn linked(own: PeerId, peer: PeerId) -> Overlay {
 }
 
 fn overlay(own: PeerId) -> Overlay {
-    Overlay::new(own, StdRng::from_seed([1; 32]))
+    Overlay::new(own, NEIGHBOURS, StdRng::from_seed([1; 32]))
 }
 
 fn two() -> (PeerId, PeerId) {

@@ -39,7 +39,7 @@ use crate::{
         information::{Basic, PresenceInformation},
         publication::{Publication, PublicationOutput, PublishError},
         reconciliation::{Digest, Line, Plan},
-        record::PresenceRecord,
+        record::{PresenceRecord, Verifier},
         service::{
             Contact, ContactState, Evidence, Offered, PRESENTITIES_MAX, PresenceService, PresentityView,
             ServiceOutput, Source, Transition, fingerprint,
@@ -81,6 +81,7 @@ pub struct Node {
     refused: BTreeMap<&'static str, u64>,
     next_token: u64,
     random: StdRng,
+    verify: Verifier,
     outputs: VecDeque<NodeOutput>,
 }
 
@@ -90,8 +91,9 @@ impl Node {
     /// # Panics
     /// If the key is not an Ed25519 key.
     pub fn new(now: Timestamp, config: NodeConfig, restored: Restored) -> Self {
-        let NodeConfig { clock, key, realm, incarnation, information, seed, limits } = config;
-        let publication = Publication::new(now, clock, key, realm.clone(), incarnation, information);
+        let NodeConfig { clock, key, realm, incarnation, information, seed, limits, publishes, verify } = config;
+        let publication =
+            Publication::new(now, clock, key, realm.clone(), incarnation, information, publishes);
         let address = InboxAddress { node: publication.presentity(), realm: realm.clone() };
         let mut random = StdRng::from_seed(seed);
         let mut node = Self {
@@ -120,13 +122,14 @@ impl Node {
             refused: BTreeMap::new(),
             next_token: 0,
             random,
+            verify,
             outputs: VecDeque::new(),
             realm,
             publication,
         };
         for stored in restored.records {
             // Records of an earlier run were checked then, but the file may have been changed since.
-            if let Ok(record) = PresenceRecord::verify(&stored.bytes, &node.realm) {
+            if let Ok(record) = verify(&stored.bytes, &node.realm) {
                 node.take_record(now, record, Source::Restored { heard_at: stored.heard_at });
             }
         }
@@ -665,6 +668,10 @@ pub struct NodeConfig {
     pub seed: [u8; 32],
     /// Sizes.
     pub limits: NodeLimits,
+    /// Whether it is a PRESENTITY. A node that is none watches and takes messages, and publishes nothing.
+    pub publishes: bool,
+    /// How records of others are verified.
+    pub verify: Verifier,
 }
 
 /// Sizes of a node's tables. Each entry costs memory or disk; see the constants for how much.

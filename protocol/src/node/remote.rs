@@ -368,7 +368,7 @@ impl Node {
         let known = claimed.and_then(|presentity| self.service.record(&presentity));
         match known.filter(|known| known.bytes() == bytes) {
             Some(known) => Ok(known.clone()),
-            None => PresenceRecord::verify(bytes, &self.realm),
+            None => (self.verify)(bytes, &self.realm),
         }
     }
 

@@ -33,6 +33,7 @@ pub struct Publication {
     realm: Realm,
     information: PresenceInformation,
     addresses: Vec<NodeAddress>,
+    publishes: bool,
     version: Version,
     inbox_full: bool,
     departed: bool,
@@ -44,7 +45,8 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// A publication of `information` whose first record is made [`SETTLE_TIME`] from `now`.
+    /// A publication of `information` whose first record is made [`SETTLE_TIME`] from `now`; unless
+    /// `publishes`, none is ever made.
     ///
     /// # Panics
     /// If `key` is not an Ed25519 key.
@@ -55,6 +57,7 @@ impl Publication {
         realm: Realm,
         incarnation: u64,
         information: PresenceInformation,
+        publishes: bool,
     ) -> Self {
         let presentity = Presentity::from_public_key(&key.public()).expect("a node has an Ed25519 key");
         Self {
@@ -64,6 +67,7 @@ impl Publication {
             realm,
             information,
             addresses: Vec::new(),
+            publishes,
             version: Version { incarnation, sequence: 0 },
             inbox_full: false,
             departed: false,
@@ -249,6 +253,10 @@ impl Publication {
     }
 
     fn publish(&mut self, now: Timestamp) -> Result<(), PublishError> {
+        if !self.publishes {
+            self.publish_at = None;
+            return Ok(());
+        }
         let version = Version { incarnation: self.version.incarnation, sequence: self.version.sequence + 1 };
         let mut body = RecordBody {
             format: FORMAT,

@@ -25,7 +25,7 @@ use crate::{
 /// A record whose signature, realm and limits hold. There is no other way to make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PresenceRecord {
-    body: RecordBody,
+    body: Arc<RecordBody>,
     bytes: Arc<[u8]>,
 }
 
@@ -57,7 +57,7 @@ impl PresenceRecord {
                 limit: RECORD_BYTES_MAX,
             }));
         }
-        Ok(Self { body, bytes: bytes.into() })
+        Ok(Self { body: body.into(), bytes: bytes.into() })
     }
 
     /// Takes a record from anybody.
@@ -87,7 +87,7 @@ impl PresenceRecord {
         if !body.presentity.verifies(&signed_bytes(encoded), signature) {
             return Err(RecordError::Forged);
         }
-        Ok(Self { body, bytes: bytes.into() })
+        Ok(Self { body: body.into(), bytes: bytes.into() })
     }
 
     /// Whose record `bytes` are, if they are one of `realm`; nothing of it is checked. For asking whether
@@ -136,6 +136,10 @@ impl PresenceRecord {
             && self.body.extensions == other.body.extensions
     }
 }
+
+/// How records of others are verified: [`PresenceRecord::verify`], or something that gives the same answers.
+/// A simulation, in which one process is every node, checks each record once and remembers the answer.
+pub type Verifier = fn(&[u8], &Realm) -> Result<PresenceRecord, RecordError>;
 
 /// What a record says, in the order of the wire.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

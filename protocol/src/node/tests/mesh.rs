@@ -22,6 +22,7 @@ use crate::{
         GossipToken, Node, NodeConfig, NodeInput, OutgoingRequest, PersistToken, RequestFailure,
         RequestToken, ResponseToken,
     },
+    presence::record::PresenceRecord,
     testing::{CLOCK, information, keypair, presentity},
     time::{Timestamp, WallClock},
 };
@@ -156,6 +157,8 @@ impl Mesh {
             information,
             seed,
             limits: this.limits,
+            publishes: true,
+            verify: PresenceRecord::verify,
         };
         this.node = Some(Node::new(Timestamp::START, config, restored));
         this.carried_over();
