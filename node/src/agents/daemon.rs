@@ -16,7 +16,11 @@ use std::{collections::BTreeSet, env, fs, io, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
 use futures::StreamExt;
-use hereabouts_protocol::{identity::Realm, node::NodeLimits, presence::{information::DISPLAY_NAME_BYTES_MAX, record::PresenceRecord}};
+use hereabouts_protocol::{
+    identity::Realm,
+    node::NodeLimits,
+    presence::{information::DISPLAY_NAME_BYTES_MAX, record::PresenceRecord},
+};
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use rand::{TryRng, rngs::SysRng};
 use tokio::{sync::watch, task::JoinHandle, time::timeout};

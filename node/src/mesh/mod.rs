@@ -31,17 +31,20 @@ use hereabouts_protocol::{
     durable::{Change, Durability, Restored},
     identity::{InboxAddress, Presentity, Realm},
     node::{Node, NodeConfig, NodeLimits},
-    presence::{information::PresenceInformation, record::{NodeAddress, Verifier}},
+    presence::{
+        information::PresenceInformation,
+        record::{NodeAddress, Verifier},
+    },
 };
 use libp2p::{Multiaddr, Swarm, identity::Keypair, swarm};
 use rand::{SeedableRng, rngs::StdRng};
 use thiserror::Error;
 
+pub use self::overlay::NEIGHBOURS;
 use self::{
     behaviour::Behaviour, clock::Clock, discovery::Discovery, driver::Driver, events::EventLog,
     handle::MeshHandle, overlay::Overlay, transport::MeshTransport,
 };
-pub use self::overlay::NEIGHBOURS;
 use crate::storage::{Storage, StorageError};
 
 /// What a mesh is made of.

@@ -43,6 +43,11 @@ pub(super) struct Overlay {
     given: Vec<Given>,
     blocked: BTreeMap<PeerId, Timestamp>,
     dials: BTreeSet<PeerId>,
+    links: usize,
+    /// Peers by when they are to be dialled; those that are being dialled are not in it.
+    dial_due: BTreeSet<(Timestamp, PeerId)>,
+    /// Peers by when their connections are to be looked at.
+    connections_due: BTreeSet<(Timestamp, PeerId)>,
     random: StdRng,
     outputs: VecDeque<OverlayOutput>,
 }
@@ -56,6 +61,9 @@ impl Overlay {
             given: Vec::new(),
             blocked: BTreeMap::new(),
             dials: BTreeSet::new(),
+            links: 0,
+            dial_due: BTreeSet::new(),
+            connections_due: BTreeSet::new(),
             random,
             outputs: VecDeque::new(),
         }
@@ -98,6 +106,7 @@ impl Overlay {
             known.tries = 0;
             known.dial_at = None;
         }
+        self.reschedule(&peer);
         for address in addresses {
             self.learn(now, peer, address, wait);
         }
@@ -110,6 +119,7 @@ impl Overlay {
             known.dial_at = None;
             known.addresses.clear();
         }
+        self.reschedule(&peer);
     }
 
     /// A connection stands. `dialled` says whether this node made it, and `address` where.
@@ -136,6 +146,7 @@ impl Overlay {
             given.peer = Some(peer);
             given.dial_at = None;
         }
+        self.reschedule(&peer);
     }
 
     /// The peer said what it is.
@@ -172,12 +183,19 @@ impl Overlay {
             known.linked = true;
             known.departed = false;
             let dialled = known.connections.iter().any(|connection| connection.dialled.is_some());
+            self.links += 1;
             self.outputs.push_back(OverlayOutput::LinkEstablished { peer, dialled });
         }
+        self.reschedule(&peer);
     }
 
     /// A connection is gone.
     pub(super) fn handle_disconnected(&mut self, now: Timestamp, peer: PeerId, connection: ConnectionId) {
+        self.disconnected(now, peer, connection);
+        self.reschedule(&peer);
+    }
+
+    fn disconnected(&mut self, now: Timestamp, peer: PeerId, connection: ConnectionId) {
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.connections.retain(|other| other.id != connection);
         if !known.connections.is_empty() {
@@ -186,6 +204,7 @@ impl Overlay {
         known.settle_at = None;
         let was_linked = std::mem::take(&mut known.linked);
         if was_linked {
+            self.links -= 1;
             self.outputs.push_back(OverlayOutput::LinkDown { peer });
         }
         if was_linked && !known.departed {
@@ -210,6 +229,11 @@ impl Overlay {
     /// A dial to a peer failed at every address, by this node's own doing or not.
     pub(super) fn handle_dial_failed(&mut self, now: Timestamp, peer: PeerId, out_of_reach: bool) {
         self.dials.remove(&peer);
+        self.dial_failed(now, peer, out_of_reach);
+        self.reschedule(&peer);
+    }
+
+    fn dial_failed(&mut self, now: Timestamp, peer: PeerId, out_of_reach: bool) {
         let spread = self.random.random_range(0.75..1.25);
         let Some(known) = self.peers.get_mut(&peer) else { return };
         if !known.connections.is_empty() {
@@ -278,11 +302,8 @@ impl Overlay {
     /// When [`Self::handle_timeout`] is due next.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let can_dial = self.dials.len() < DIALS_MAX;
-        let peers = self.peers.iter().flat_map(|(peer, known)| {
-            let dial = known.dial_at.filter(|_| can_dial && !self.dials.contains(peer));
-            let identify = known.connections.iter().filter_map(|connection| connection.identify_by);
-            [dial, known.settle_at].into_iter().flatten().chain(identify)
-        });
+        let dial = self.dial_due.first().filter(|_| can_dial);
+        let peers = dial.into_iter().chain(self.connections_due.first()).map(|(at, _)| *at);
         let given = self.given.iter().filter_map(|given| given.dial_at);
         peers.chain(given).chain(self.blocked.values().copied()).min()
     }
@@ -295,7 +316,7 @@ impl Overlay {
 
     /// Peers with a link.
     pub(super) fn links(&self) -> usize {
-        self.peers.values().filter(|peer| peer.linked).count()
+        self.links
     }
 
     fn learn(&mut self, now: Timestamp, peer: PeerId, address: Multiaddr, wait: Duration) {
@@ -311,6 +332,27 @@ impl Overlay {
             let at = now + wait;
             known.dial_at = Some(known.dial_at.map_or(at, |before| before.min(at)));
         }
+        self.reschedule(&peer);
+    }
+
+    /// Files a peer under the times at which something is due for it, after any of these changed.
+    fn reschedule(&mut self, peer: &PeerId) {
+        let Some(known) = self.peers.get_mut(peer) else { return };
+        let dial = known.dial_at.filter(|_| !self.dials.contains(peer));
+        if known.filed_dial != dial {
+            if let Some(before) = std::mem::replace(&mut known.filed_dial, dial) {
+                self.dial_due.remove(&(before, *peer));
+            }
+            self.dial_due.extend(dial.map(|at| (at, *peer)));
+        }
+        let identify = known.connections.iter().filter_map(|connection| connection.identify_by);
+        let connections = identify.chain(known.settle_at).min();
+        if known.filed_connections != connections {
+            if let Some(before) = std::mem::replace(&mut known.filed_connections, connections) {
+                self.connections_due.remove(&(before, *peer));
+            }
+            self.connections_due.extend(connections.map(|at| (at, *peer)));
+        }
     }
 
     fn make_room(&mut self, newcomer: PeerId) {
@@ -322,8 +364,15 @@ impl Overlay {
             .iter()
             .filter(|(_, peer)| peer.connections.is_empty())
             .max_by_key(|(_, peer)| peer.tries);
-        if let Some(peer) = idle.map(|(peer, _)| *peer) {
-            self.peers.remove(&peer);
+        if let Some(peer) = idle.map(|(peer, _)| *peer)
+            && let Some(dropped) = self.peers.remove(&peer)
+        {
+            if let Some(at) = dropped.filed_dial {
+                self.dial_due.remove(&(at, peer));
+            }
+            if let Some(at) = dropped.filed_connections {
+                self.connections_due.remove(&(at, peer));
+            }
         }
     }
 
@@ -340,6 +389,7 @@ impl Overlay {
             known.dial_at = None;
             known.departed = true;
         }
+        self.reschedule(&peer);
         self.outputs.push_back(OverlayOutput::Block(peer));
     }
 
@@ -354,6 +404,7 @@ impl Overlay {
                 known.departed = false;
                 known.dial_at = (!known.addresses.is_empty()).then_some(now);
             }
+            self.reschedule(&peer);
         }
     }
 
@@ -372,7 +423,8 @@ impl Overlay {
     }
 
     fn settle_due(&mut self, now: Timestamp) {
-        for (peer, known) in &mut self.peers {
+        while let Some((_, peer)) = self.connections_due.first().copied().filter(|(at, _)| *at <= now) {
+            let Some(known) = self.peers.get_mut(&peer) else { return };
             for silent in
                 known.connections.iter_mut().filter(|one| one.identify_by.is_some_and(|by| by <= now))
             {
@@ -381,45 +433,54 @@ impl Overlay {
             }
             if known.settle_at.is_some_and(|at| at <= now) {
                 known.settle_at = None;
-                for id in superfluous(self.own < *peer, &known.connections) {
+                for id in superfluous(self.own < peer, &known.connections) {
                     self.outputs.push_back(OverlayOutput::Close(id));
                 }
             }
+            self.reschedule(&peer);
         }
     }
 
     fn dial_due(&mut self, now: Timestamp) {
-        let links = self.links();
-        let due = |(peer, known): (&PeerId, &Peer)| {
-            let at = known.dial_at.filter(|at| *at <= now && !self.dials.contains(peer))?;
-            Some((!known.confirming, known.tries, at, *peer))
+        if self.dials.len() >= DIALS_MAX {
+            return;
+        }
+        let due = |(at, peer): &(Timestamp, PeerId)| {
+            let known = self.peers.get(peer)?;
+            Some((!known.confirming, known.tries, *at, *peer))
         };
-        let mut due: Vec<_> = self.peers.iter().filter_map(due).collect();
+        let mut due: Vec<_> = self.dial_due.iter().take_while(|(at, _)| *at <= now).filter_map(due).collect();
         due.sort();
         for (_, tries, _, peer) in due {
             // Those that were not there for long leave room for those that may be.
             if self.dials.len() >= if tries > TRIES_FEW { DIALS_MAX / 4 } else { DIALS_MAX } {
                 return;
             }
-            let Some(known) = self.peers.get_mut(&peer) else { continue };
-            known.dial_at = None;
-            if links + self.dials.len() >= self.neighbours && !known.confirming {
-                known.dial_at = Some(now + RETRY_MAX);
-                continue;
-            }
-            if !known.connections.is_empty() || self.blocked.contains_key(&peer) {
-                continue;
-            }
-            let addresses = known.dialable();
-            if addresses.is_empty() {
-                if std::mem::take(&mut known.confirming) {
-                    self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked: true });
-                }
-                continue;
-            }
-            self.dials.insert(peer);
-            self.outputs.push_back(OverlayOutput::Dial { peer, addresses });
+            self.dial(now, peer);
+            self.reschedule(&peer);
         }
+    }
+
+    /// Dials a peer for which that is due, if it is worth it and there is room.
+    fn dial(&mut self, now: Timestamp, peer: PeerId) {
+        let Some(known) = self.peers.get_mut(&peer) else { return };
+        known.dial_at = None;
+        if self.links + self.dials.len() >= self.neighbours && !known.confirming {
+            known.dial_at = Some(now + RETRY_MAX);
+            return;
+        }
+        if !known.connections.is_empty() || self.blocked.contains_key(&peer) {
+            return;
+        }
+        let addresses = known.dialable();
+        if addresses.is_empty() {
+            if std::mem::take(&mut known.confirming) {
+                self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked: true });
+            }
+            return;
+        }
+        self.dials.insert(peer);
+        self.outputs.push_back(OverlayOutput::Dial { peer, addresses });
     }
 
     fn jitter(&mut self, spread: Duration) -> Duration {
@@ -462,6 +523,9 @@ struct Peer {
     confirming: bool,
     dial_at: Option<Timestamp>,
     settle_at: Option<Timestamp>,
+    /// Where it is in the two orders of due times.
+    filed_dial: Option<Timestamp>,
+    filed_connections: Option<Timestamp>,
     tries: u32,
     rejected: u32,
 }
@@ -478,6 +542,8 @@ impl Peer {
             confirming: false,
             dial_at: None,
             settle_at: None,
+            filed_dial: None,
+            filed_connections: None,
             tries: 0,
             rejected: 0,
         }

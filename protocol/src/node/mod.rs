@@ -91,7 +91,8 @@ impl Node {
     /// # Panics
     /// If the key is not an Ed25519 key.
     pub fn new(now: Timestamp, config: NodeConfig, restored: Restored) -> Self {
-        let NodeConfig { clock, key, realm, incarnation, information, seed, limits, publishes, verify } = config;
+        let NodeConfig { clock, key, realm, incarnation, information, seed, limits, publishes, verify } =
+            config;
         let publication =
             Publication::new(now, clock, key, realm.clone(), incarnation, information, publishes);
         let address = InboxAddress { node: publication.presentity(), realm: realm.clone() };

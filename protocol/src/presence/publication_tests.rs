@@ -179,7 +179,8 @@ fn too_many_addresses_or_a_wrong_one_never_keep_the_record_back() {
 fn a_document_that_cannot_be_published_at_all_is_reported_once() {
     let mut document = information(&alice(), "Alice");
     document.markup.extensions.insert("x-large".to_owned(), vec![0; RECORD_BYTES_MAX]);
-    let mut publication = Publication::new(at(0), CLOCK, alice(), Realm::default(), INCARNATION, document, true);
+    let mut publication =
+        Publication::new(at(0), CLOCK, alice(), Realm::default(), INCARNATION, document, true);
     publication.handle_timeout(at(1));
     assert!(matches!(outputs(&mut publication).as_slice(), [PublicationOutput::TooLarge(_)]));
     assert_eq!(publication.poll_timeout(), None);

@@ -1,0 +1,15 @@
+//! Whether Hereabouts holds at scale.
+
+pub mod build;
+pub mod disk;
+pub mod capsule;
+mod faults;
+pub mod network;
+pub mod oracles;
+pub mod report;
+pub mod scenario;
+pub mod shipped;
+pub mod trace;
+mod verify;
+pub mod virtual_machine;
+pub mod world;

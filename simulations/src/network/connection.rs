@@ -1,0 +1,215 @@
+//! A connection between two hosts, as the network keeps it: what is open, what arrived, what is held back.
+//!
+//! Two ends, each on a host, and streams between them. Everything of one direction arrives in the order in
+//! which it was sent, as over TCP. What is sent while the path is cut is *held* and goes out when TCP would
+//! send it again; after [`GIVE_UP`] of that the end gives up. An end that was closed or whose process died
+//! answers whatever still arrives with a reset.
+//!
+//! A connection and a stream are forgotten when nothing refers to them any more: no handle on either end,
+//! and no packet on its way.
+
+use std::{
+    collections::VecDeque,
+    io,
+    task::Waker,
+    time::Duration,
+};
+
+use super::traffic::Class;
+
+/// A connection, by number; numbers are used again.
+pub(super) type ConnectionId = usize;
+pub(super) type StreamId = usize;
+
+/// One of the two ends: 0 is the one that dialled.
+pub(super) type Side = usize;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) ends: [End; 2],
+    pub(super) streams: Vec<Option<Stream>>,
+    free_streams: Vec<StreamId>,
+    /// Handles of the nodes, and packets on their way.
+    pub(super) references: u32,
+    /// An address of one end changed: nothing will ever arrive again.
+    pub(super) severed: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct End {
+    pub(super) host: u32,
+    /// The handshake is through.
+    pub(super) established: bool,
+    /// The process has it open.
+    pub(super) open: bool,
+    /// Why nothing goes any more.
+    pub(super) broken: Option<io::ErrorKind>,
+    pub(super) waker: Option<Waker>,
+    /// Streams that the other end opened and this one has not taken.
+    pub(super) inbound: VecDeque<StreamId>,
+    pub(super) last_arrival: u64,
+    /// What this end sent while the path was cut, and when.
+    pub(super) held: VecDeque<(u64, Segment)>,
+}
+
+/// What travels.
+#[derive(Debug)]
+pub(super) struct Segment {
+    pub(super) stream: Option<StreamId>,
+    pub(super) content: Content,
+    pub(super) wire: u64,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    Data(Box<[u8]>),
+    /// The sender writes no more.
+    Finish,
+    /// The sender neither reads nor writes any more.
+    Reset,
+    /// The connection is closed in order.
+    Close,
+}
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub(super) opener: Side,
+    pub(super) accepted: bool,
+    pub(super) class: Option<Class>,
+    /// Handles, packets on their way, and a place in the queue of those that are not taken yet.
+    pub(super) references: u32,
+    /// What each side receives.
+    pub(super) halves: [Half; 2],
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Half {
+    pub(super) arrived: VecDeque<Box<[u8]>>,
+    /// Bytes of the first chunk that were read.
+    pub(super) read: usize,
+    /// Bytes that were sent and not read, on their way or arrived.
+    pub(super) outstanding: usize,
+    pub(super) finish_sent: bool,
+    pub(super) finished: bool,
+    pub(super) reset: bool,
+    pub(super) dropped: bool,
+    pub(super) reader: Option<Waker>,
+    pub(super) writer: Option<Waker>,
+}
+
+impl Connection {
+    pub(super) fn new(dialler: u32, listener: u32) -> Self {
+        let end = |host| End {
+            host,
+            established: false,
+            open: true,
+            broken: None,
+            waker: None,
+            inbound: VecDeque::new(),
+            last_arrival: 0,
+            held: VecDeque::new(),
+        };
+        Self {
+            ends: [end(dialler), end(listener)],
+            streams: Vec::new(),
+            free_streams: Vec::new(),
+            references: 0,
+            severed: false,
+        }
+    }
+
+    pub(super) fn end(&mut self, side: Side) -> &mut End {
+        let [first, second] = &mut self.ends;
+        if side == 0 { first } else { second }
+    }
+
+    pub(super) fn open_stream(&mut self, opener: Side) -> StreamId {
+        let stream = Some(Stream {
+            opener,
+            accepted: false,
+            class: None,
+            references: 1,
+            halves: [Half::default(), Half::default()],
+        });
+        self.references += 1;
+        match self.free_streams.pop() {
+            Some(id) => {
+                if let Some(place) = self.streams.get_mut(id) {
+                    *place = stream;
+                }
+                id
+            }
+            None => {
+                self.streams.push(stream);
+                self.streams.len() - 1
+            }
+        }
+    }
+
+    pub(super) fn stream(&mut self, id: StreamId) -> Option<&mut Stream> {
+        self.streams.get_mut(id)?.as_mut()
+    }
+
+    /// Nothing goes on `side` any more.
+    pub(super) fn break_end(&mut self, side: Side, why: io::ErrorKind) {
+        let end = self.end(side);
+        if end.broken.is_some() {
+            return;
+        }
+        end.broken = Some(why);
+        let waiting = end.waker.take();
+        let held = std::mem::take(&mut end.held);
+        for (_, segment) in held {
+            self.forget_segment(segment.stream);
+        }
+        wake(waiting);
+        for stream in self.streams.iter_mut().flatten() {
+            let [first, second] = &mut stream.halves;
+            let (received, sent) = if side == 0 { (first, second) } else { (second, first) };
+            wake(received.reader.take());
+            wake(sent.writer.take());
+        }
+    }
+
+    /// A packet is not on its way any more.
+    pub(super) fn forget_segment(&mut self, stream: Option<StreamId>) {
+        self.references -= 1;
+        if let Some(stream) = stream {
+            self.release_stream(stream);
+        }
+    }
+
+    /// Something that referred to the stream is gone.
+    pub(super) fn release_stream(&mut self, id: StreamId) {
+        let Some(place) = self.streams.get_mut(id) else { return };
+        let Some(stream) = place else { return };
+        stream.references -= 1;
+        if stream.references == 0 {
+            *place = None;
+            self.free_streams.push(id);
+        }
+    }
+}
+
+impl Stream {
+    /// What `side` receives.
+    pub(super) fn half(&mut self, side: Side) -> &mut Half {
+        let [first, second] = &mut self.halves;
+        if side == 0 { first } else { second }
+    }
+}
+
+pub(super) fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+pub(super) fn other(side: Side) -> Side {
+    1 - side
+}
+
+/// How long TCP sends again what is not acknowledged before it gives up: Linux's 15 tries.
+pub(super) const GIVE_UP: Duration = Duration::from_secs(924);
+/// Bytes on their way or unread that a stream may have: Yamux's window.
+pub(super) const WINDOW: usize = 256 * 1024;

@@ -1,0 +1,90 @@
+//! What was sent, by kind, as it would be counted at a network interface.
+//!
+//! A stream is told by the protocol that its opener proposes. Sizes on the wire are those of TCP with Noise
+//! and Yamux over Ethernet: [`FRAME_BYTES`] beside the payload for each frame, [`SEGMENT_BYTES`] for each
+//! TCP segment, and an acknowledgement.
+
+use std::collections::BTreeMap;
+
+/// What a packet is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// gossipsub.
+    Gossip,
+    /// The PRESENCE PROTOCOL: comparisons, exchanges, fetches, notifications.
+    Presence,
+    /// The INSTANT MESSAGE PROTOCOL.
+    Message,
+    /// What peers are, asked once per connection.
+    Identify,
+    /// libp2p's ping.
+    Ping,
+    /// Announcements of addresses on a segment.
+    Discovery,
+    /// Making and ending connections, and streams that ended before they said what for.
+    Transport,
+}
+
+impl Class {
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gossip => "gossip",
+            Self::Presence => "presence",
+            Self::Message => "message",
+            Self::Identify => "identify",
+            Self::Ping => "ping",
+            Self::Discovery => "discovery",
+            Self::Transport => "transport",
+        }
+    }
+
+    /// The class of a stream whose opener wrote this first, once it names a protocol.
+    pub(super) fn of_proposal(bytes: &[u8]) -> Option<Self> {
+        let names = |name: &str| bytes.windows(name.len()).any(|window| window == name.as_bytes());
+        let known = [
+            ("/meshsub/", Self::Gossip),
+            ("/presence/", Self::Presence),
+            ("/message/", Self::Message),
+            ("/ipfs/id/", Self::Identify),
+            ("/ipfs/ping/", Self::Ping),
+        ];
+        known.into_iter().find(|(name, _)| names(name)).map(|(_, class)| class)
+    }
+}
+
+/// Bytes and packets sent so far.
+#[derive(Debug, Clone, Default)]
+pub struct Traffic {
+    bytes: BTreeMap<Class, u64>,
+}
+
+impl Traffic {
+    pub(super) fn add(&mut self, class: Class, bytes: u64) {
+        *self.bytes.entry(class).or_default() += bytes;
+    }
+
+    /// Bytes sent, by class.
+    pub fn bytes(&self) -> &BTreeMap<Class, u64> {
+        &self.bytes
+    }
+
+    /// Bytes sent in all.
+    pub fn total(&self) -> u64 {
+        self.bytes.values().sum()
+    }
+}
+
+/// What a frame of so many bytes is on the wire.
+pub(super) fn on_the_wire(payload: usize) -> u64 {
+    let framed = u64::try_from(payload).unwrap_or(u64::MAX).saturating_add(FRAME_BYTES);
+    framed + framed.div_ceil(SEGMENT_PAYLOAD) * SEGMENT_BYTES
+}
+
+/// Yamux's header, Noise's tag and length.
+const FRAME_BYTES: u64 = 12 + 18;
+/// Ethernet, IPv4 and TCP with timestamps.
+pub(super) const SEGMENT_BYTES: u64 = 14 + 20 + 32;
+const SEGMENT_PAYLOAD: u64 = 1448;
+/// The packets of a TCP handshake and of the Noise and Yamux negotiation, both directions together.
+pub(super) const HANDSHAKE_BYTES: u64 = 1_150;

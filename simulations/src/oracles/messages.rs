@@ -1,0 +1,154 @@
+//! What became of INSTANT MESSAGES, beside what their senders were told.
+
+use std::collections::BTreeMap;
+
+use hereabouts_protocol::{
+    durable::OutboxState,
+    message::instant_message::{Delivery, MessageId},
+};
+
+/// All messages of a run.
+#[derive(Debug, Default)]
+pub(super) struct Messages {
+    sent: BTreeMap<MessageId, Message>,
+    arrived: BTreeMap<MessageId, u32>,
+    pub(super) latencies: Vec<f64>,
+    pub(super) outcomes: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Debug)]
+struct Message {
+    from: usize,
+    to: usize,
+    sent_at: u64,
+    /// What the sender was told last.
+    told: Told,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Queued,
+    Delivered,
+    Refused,
+    Unknown,
+}
+
+/// A message that its sender was told something untrue about.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Untrue {
+    pub(super) id: MessageId,
+    pub(super) to: usize,
+    pub(super) what: &'static str,
+}
+
+impl Messages {
+    /// A sender was told of its message at first: what, or that it waits.
+    pub(super) fn handle_sent(
+        &mut self,
+        now: u64,
+        id: MessageId,
+        (from, to): (usize, usize),
+        sent_at: u64,
+        outcome: Option<Delivery>,
+    ) {
+        let told = match outcome {
+            None => Told::Queued,
+            Some(Delivery::Delivered) => Told::Delivered,
+            Some(Delivery::Failed(_)) => Told::Refused,
+            Some(Delivery::Indeterminate) => Told::Unknown,
+        };
+        self.sent.insert(id, Message { from, to, sent_at, told });
+        self.settle(now, id, told);
+    }
+
+    /// The outbox of a sender says how a message that waited ended.
+    pub(super) fn handle_finished(&mut self, now: u64, id: MessageId, state: OutboxState) {
+        let told = match state {
+            OutboxState::Queued => return,
+            OutboxState::Delivered => Told::Delivered,
+            OutboxState::Failed(_) => Told::Refused,
+            OutboxState::Expired | OutboxState::Cancelled => Told::Unknown,
+        };
+        // One that is delivered at once is told of twice.
+        if self.sent.get(&id).is_some_and(|message| message.told == Told::Queued) {
+            self.settle(now, id, told);
+        }
+    }
+
+    fn settle(&mut self, now: u64, id: MessageId, told: Told) {
+        let Some(message) = self.sent.get_mut(&id) else { return };
+        message.told = told;
+        if told == Told::Delivered {
+            self.latencies.push((now - message.sent_at) as f64 / 1e6);
+        }
+        let name = match told {
+            Told::Queued => "queued",
+            Told::Delivered => "delivered",
+            Told::Refused => "refused",
+            Told::Unknown => "unknown",
+        };
+        *self.outcomes.entry(name).or_default() += 1;
+    }
+
+    /// A message was stored in an inbox; how often it was by now.
+    pub(super) fn handle_arrived(&mut self, id: MessageId) -> u32 {
+        let times = self.arrived.entry(id).or_default();
+        *times += 1;
+        *times
+    }
+
+    /// Messages that wait for the node `is_live` says it could reach.
+    pub(super) fn waiting(&self, is_live: impl Fn(usize) -> bool) -> usize {
+        let queued = self.sent.values().filter(|message| message.told == Told::Queued);
+        queued.filter(|message| is_live(message.to) && is_live(message.from)).count()
+    }
+
+    /// Compares what senders were told with what is in the inboxes. `stored` says how often a message is in
+    /// the inbox of a node, or nothing if that node lost its disk.
+    pub(super) fn untrue(&self, stored: impl Fn(usize, &MessageId) -> Option<usize>) -> Vec<Untrue> {
+        let judge = |(id, message): (&MessageId, &Message)| {
+            let what = match (message.told, stored(message.to, id)?) {
+                (Told::Delivered, 0) => "was acknowledged as delivered and is not in the inbox",
+                (Told::Refused, 1..) => "was refused and is in the inbox",
+                (_, 2..) => "is in the inbox more than once",
+                _ => return None,
+            };
+            Some(Untrue { id: *id, to: message.to, what })
+        };
+        self.sent.iter().filter_map(judge).collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.sent.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hereabouts_protocol::message::instant_message::FailureReason;
+
+    use super::*;
+
+    #[test]
+    fn what_senders_were_told_must_be_so() {
+        let mut messages = Messages::default();
+        let ids: Vec<_> = (0..4).map(|number| MessageId::from_bytes([number; 16])).collect();
+        let told = [
+            Some(Delivery::Delivered),
+            Some(Delivery::Failed(FailureReason::Closed)),
+            None,
+            Some(Delivery::Indeterminate),
+        ];
+        for (id, told) in ids.iter().zip(told) {
+            messages.handle_sent(10, *id, (0, 1), 5, told);
+        }
+        assert_eq!(messages.waiting(|_| true), 1);
+        messages.handle_finished(20, ids[2], OutboxState::Delivered);
+        assert_eq!(messages.waiting(|_| true), 0);
+        assert_eq!(messages.untrue(|_, id| Some(usize::from(*id != ids[1]))), []);
+        let whats: Vec<_> = messages.untrue(|_, id| Some(usize::from(*id == ids[1]))).into_iter().collect();
+        assert_eq!(whats.len(), 3, "{whats:?}");
+        assert_eq!(messages.untrue(|_, _| None), [], "who lost its disk is not asked");
+        assert_eq!(messages.latencies.len(), 2);
+    }
+}

@@ -1,0 +1,553 @@
+//! The oracles: what must never happen and what must come to be, judged outside of the code under test.
+//!
+//! [`Oracles`] sees what each node tells its PRINCIPAL ([`Oracles::handle_event`]), and knows from the runner
+//! what is true: who runs, what each published, who was cut off. It checks as the run goes:
+//!
+//! - *no view regresses*: a node never shows an older version of somebody than it did, over restarts either;
+//! - *only what was said is shown*: a document that is shown was published by its presentity, word for word;
+//! - *live nodes are not shown lost*: counted, and held against the scenario's bound, where neither of the two
+//!   was cut off, stopped or just started; lost packets and a slow processor are no excuse;
+//! - *delivered is delivered*: what was acknowledged is in the inbox exactly once, what was refused is not;
+//! - *agreement*: after healing, within the scenario's bound, every live node shows every live presentity
+//!   present with its newest document, and nobody who is gone.
+//!
+//! A violation is kept with its time. What must have happened for a run to prove anything (the *sometimes*
+//! checks) is counted beside.
+
+mod agreement;
+mod messages;
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use hereabouts::mesh::events::Event;
+use hereabouts_protocol::{
+    identity::Presentity,
+    message::instant_message::{Delivery, MessageId},
+    presence::{
+        information::PresenceInformation,
+        service::{ContactState, PresentityView},
+    },
+};
+
+use self::{
+    agreement::{Agreement, Cell, Shown, Truth},
+    messages::Messages,
+};
+use crate::{
+    network::Network,
+    report::{Failure, OracleCount},
+    scenario::Sometimes,
+    trace::{Trace, TraceEvent},
+    virtual_machine::now,
+};
+
+/// The oracles of one run; clones are handles of the same ones.
+#[derive(Debug, Clone)]
+pub struct Oracles(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    network: Network,
+    trace: Trace,
+    columns: HashMap<Presentity, usize>,
+    hostile: HashSet<Presentity>,
+    subjects: Vec<Subject>,
+    agreement: Agreement,
+    messages: Messages,
+    changes: Latencies,
+    leaves: Latencies,
+    losses: Latencies,
+    false_lost: u64,
+    checked: BTreeMap<&'static str, u64>,
+    violations: BTreeMap<&'static str, u64>,
+    failures: Vec<Failure>,
+    sometimes: BTreeMap<Sometimes, u64>,
+}
+
+/// What is known of one node and its presentity.
+#[derive(Debug)]
+struct Subject {
+    host: u32,
+    column: Option<usize>,
+    name: String,
+    started_at: u64,
+    /// Until then it may be shown lost, and may show others so: it was cut off, or stopped, or just started.
+    excused_until: u64,
+    /// Changes that the runner asked it to publish.
+    asked: u32,
+    /// Those that it published: number, and when.
+    published: Vec<(u32, u64)>,
+    departure: Option<Departure>,
+    disk_lost: bool,
+}
+
+/// A death or goodbye that some still do not show.
+#[derive(Debug)]
+struct Departure {
+    at: u64,
+    graceful: bool,
+    unaware: u64,
+}
+
+/// Latencies in milliseconds.
+pub type Latencies = Vec<f64>;
+
+/// A node as the oracles know it from the start.
+#[derive(Debug)]
+pub struct Known {
+    /// Its host in the network.
+    pub host: u32,
+    /// Whose node it is.
+    pub presentity: Presentity,
+    /// What it calls itself.
+    pub name: String,
+    /// Whether it is a PRESENTITY.
+    pub publishes: bool,
+}
+
+impl Oracles {
+    /// Oracles of these nodes. With `departures` nobody who is gone may be shown present at the end.
+    pub fn new(network: Network, trace: Trace, nodes: Vec<Known>, departures: bool) -> Self {
+        let publishers: Vec<_> =
+            nodes.iter().enumerate().filter(|(_, node)| node.publishes).map(|(node, _)| node).collect();
+        let columns = publishers
+            .iter()
+            .enumerate()
+            .filter_map(|(column, node)| Some((nodes.get(*node)?.presentity, column)))
+            .collect::<HashMap<_, _>>();
+        let subjects: Vec<_> = nodes
+            .into_iter()
+            .map(|node| Subject {
+                host: node.host,
+                column: node.publishes.then(|| columns.get(&node.presentity).copied()).flatten(),
+                name: node.name,
+                started_at: 0,
+                excused_until: 0,
+                asked: 0,
+                published: Vec::new(),
+                departure: None,
+                disk_lost: false,
+            })
+            .collect();
+        Self(Arc::new(Mutex::new(State {
+            network,
+            trace,
+            agreement: Agreement::new(subjects.len(), publishers, departures),
+            columns,
+            hostile: HashSet::new(),
+            subjects,
+            messages: Messages::default(),
+            changes: Vec::new(),
+            leaves: Vec::new(),
+            losses: Vec::new(),
+            false_lost: 0,
+            checked: BTreeMap::new(),
+            violations: BTreeMap::new(),
+            failures: Vec::new(),
+            sometimes: BTreeMap::new(),
+        })))
+    }
+
+    /// A presentity of an adversary, which may say of itself what it likes.
+    pub fn add_hostile(&self, presentity: Presentity) {
+        self.lock().hostile.insert(presentity);
+    }
+
+    /// A node told its PRINCIPAL something.
+    pub fn handle_event(&self, node: usize, event: &Event) {
+        self.lock().event(now(), node, event);
+    }
+
+    /// A node runs, with a document that tells `change`.
+    pub fn handle_started(&self, node: usize, change: u32) {
+        let mut state = self.lock();
+        let now = now();
+        let Some(subject) = state.subjects.get_mut(node) else { return };
+        subject.started_at = now;
+        subject.excused_until = subject.excused_until.max(now + GRACE);
+        subject.departure = None;
+        let column = subject.column;
+        state.agreement.set_live(node, true);
+        if let Some(column) = column {
+            state.agreement.set_truth(column, Truth::Alive { change });
+        }
+        state.told(now, node, "started");
+    }
+
+    /// A node does not run any more.
+    pub fn handle_ended(&self, node: usize, graceful: bool) {
+        let mut state = self.lock();
+        let now = now();
+        if !state.agreement.is_live(node) {
+            return;
+        }
+        state.forget_awareness_of(node);
+        state.agreement.set_live(node, false);
+        let Some(column) = state.subjects.get(node).and_then(|subject| subject.column) else { return };
+        state.agreement.set_truth(column, Truth::Gone);
+        let unaware = state.agreement.shown_present(column);
+        if let Some(subject) = state.subjects.get_mut(node) {
+            subject.departure = (unaware > 0).then_some(Departure { at: now, graceful, unaware });
+        }
+        state.told(now, node, if graceful { "left" } else { "died" });
+    }
+
+    /// A node lost everything that it had stored.
+    pub fn handle_disk_lost(&self, node: usize) {
+        let mut state = self.lock();
+        state.agreement.forget_versions(node);
+        if let Some(subject) = state.subjects.get_mut(node) {
+            subject.disk_lost = true;
+        }
+        state.count(Sometimes::DiskLoss);
+    }
+
+    /// From now on this node may be shown lost and may show others so, until that ends.
+    pub fn excuse(&self, node: usize) {
+        if let Some(subject) = self.lock().subjects.get_mut(node) {
+            subject.excused_until = u64::MAX;
+        }
+    }
+
+    /// The excuse ends, after a time of grace.
+    pub fn end_excuse(&self, node: usize) {
+        if let Some(subject) = self.lock().subjects.get_mut(node) {
+            subject.excused_until = now() + GRACE;
+        }
+    }
+
+    /// The number of the next change of a node's document.
+    pub fn next_change(&self, node: usize) -> u32 {
+        self.lock().subjects.get_mut(node).map_or(0, |subject| {
+            subject.asked += 1;
+            subject.asked
+        })
+    }
+
+    /// A node published change number `change` at `at`.
+    pub fn handle_published(&self, node: usize, change: u32, at: u64) {
+        let mut state = self.lock();
+        let Some(subject) = state.subjects.get_mut(node) else { return };
+        subject.published.push((change, at));
+        let column = subject.column;
+        if let Some(column) = column.filter(|_| state.agreement.is_live(node)) {
+            state.agreement.set_truth(column, Truth::Alive { change });
+        }
+    }
+
+    /// A sender was told what became of its message: the outcome, or nothing if it waits.
+    pub fn handle_sent(&self, id: MessageId, path: (usize, usize), sent_at: u64, outcome: Option<Delivery>) {
+        let mut state = self.lock();
+        if outcome.is_none() {
+            state.count(Sometimes::QueuedMessage);
+        }
+        state.messages.handle_sent(now(), id, path, sent_at, outcome);
+    }
+
+    /// Something happened that a run may have to show.
+    pub fn count(&self, what: Sometimes) {
+        self.lock().count(what);
+    }
+
+    /// What must never happen, happened.
+    pub fn violate(&self, oracle: &'static str, what: String) {
+        self.lock().violate(now(), oracle, what);
+    }
+
+    /// Pairs of a live node and a presentity that it shows wrongly.
+    pub fn disagreeing(&self) -> u64 {
+        self.lock().agreement.wrong()
+    }
+
+    /// The share of pairs that are right, and the nodes that run.
+    pub fn agreeing(&self) -> (f64, u64) {
+        let state = self.lock();
+        (state.agreement.share(), state.agreement.live())
+    }
+
+    /// Messages that wait although both nodes run.
+    pub fn waiting_messages(&self) -> usize {
+        let state = self.lock();
+        state.messages.waiting(|node| state.agreement.is_live(node))
+    }
+
+    /// A few of the pairs that disagree, in words.
+    pub fn disagreements(&self) -> String {
+        let state = self.lock();
+        let words = state.agreement.some_wrong(DISAGREEMENTS_SHOWN).into_iter().map(|(node, of, cell, truth)| {
+            let shown = match cell.shown {
+                Shown::Nothing => "nothing".to_owned(),
+                Shown::Present => format!("present with change {}", cell.change),
+                Shown::Left => "left".to_owned(),
+                Shown::Lost => "lost".to_owned(),
+            };
+            let truth = match truth {
+                Truth::Unborn => "never ran".to_owned(),
+                Truth::Alive { change } => format!("runs with change {change}"),
+                Truth::Gone => "is gone".to_owned(),
+            };
+            format!("node {node} shows of node {of} {shown}, which {truth}")
+        });
+        words.collect::<Vec<_>>().join("; ")
+    }
+
+    /// Compares what senders were told with the inboxes: how often a message is stored at a node.
+    pub fn check_messages(&self, stored: impl Fn(usize, &MessageId) -> usize) {
+        let mut state = self.lock();
+        let known = |node: usize, id: &MessageId| {
+            let lost = state.subjects.get(node).is_none_or(|subject| subject.disk_lost);
+            (!lost).then(|| stored(node, id))
+        };
+        let untrue = state.messages.untrue(known);
+        let count = u64::try_from(state.messages.count()).unwrap_or(u64::MAX);
+        *state.checked.entry(MESSAGES).or_default() += count;
+        for untrue in untrue {
+            let what = format!("message {} to node {} {}", untrue.id, untrue.to, untrue.what);
+            state.violate(now(), MESSAGES, what);
+        }
+    }
+
+    /// What was found so far.
+    pub fn findings(&self) -> Findings {
+        let state = self.lock();
+        let counts = ORACLES.iter().map(|oracle| OracleCount {
+            name: (*oracle).to_owned(),
+            checked: state.checked.get(oracle).copied().unwrap_or(0),
+            violations: state.violations.get(oracle).copied().unwrap_or(0),
+        });
+        Findings {
+            failures: state.failures.clone(),
+            counts: counts.collect(),
+            sometimes: state.sometimes.clone(),
+            changes: state.changes.clone(),
+            leaves: state.leaves.clone(),
+            losses: state.losses.clone(),
+            unseen_departures: state.subjects.iter().filter(|subject| subject.departure.is_some()).count(),
+            messages: state.messages.latencies.clone(),
+            message_outcomes: state.messages.outcomes.clone(),
+            false_lost: state.false_lost,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // One thread uses them; a panic ends the simulation in any case.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the oracles found in a run.
+#[derive(Debug)]
+pub struct Findings {
+    /// What must never happen and did, the first of them.
+    pub failures: Vec<Failure>,
+    /// How often each oracle looked, and what it found.
+    pub counts: Vec<OracleCount>,
+    /// What happened how often.
+    pub sometimes: BTreeMap<Sometimes, u64>,
+    /// From publishing until a live node shows it, in milliseconds, for each change and node.
+    pub changes: Latencies,
+    /// From a goodbye until the last live node shows it, in milliseconds.
+    pub leaves: Latencies,
+    /// From a death until the last live node shows it, in milliseconds.
+    pub losses: Latencies,
+    /// Goodbyes and deaths that some live node never showed.
+    pub unseen_departures: usize,
+    /// From sending until the sender knows of the delivery, in milliseconds.
+    pub messages: Latencies,
+    /// What senders were told, by kind.
+    pub message_outcomes: BTreeMap<&'static str, u64>,
+    /// How often a live node in reach was shown lost.
+    pub false_lost: u64,
+}
+
+impl State {
+    fn event(&mut self, now: u64, node: usize, event: &Event) {
+        match event {
+            Event::Appeared(view) | Event::Changed(view) => self.shown(now, node, view, "shows"),
+            Event::Left(view) => self.shown(now, node, view, "shows as left"),
+            Event::Returned(view) => {
+                self.count(Sometimes::Returned);
+                self.shown(now, node, view, "shows as returned");
+            }
+            Event::Lost(view) => {
+                self.count(Sometimes::Lost);
+                self.lost(now, node, view);
+                self.shown(now, node, view, "shows as lost");
+            }
+            Event::Message(entry) => {
+                let id = entry.stored.message.id;
+                *self.checked.entry(MESSAGES).or_default() += 1;
+                let again = self.messages.handle_arrived(id) > 1;
+                if again && self.subjects.get(node).is_some_and(|subject| !subject.disk_lost) {
+                    self.violate(now, MESSAGES, format!("message {id} was stored at node {node} twice"));
+                }
+                self.told(now, node, &format!("stored message {id}"));
+            }
+            Event::Delivery { id, state, .. } => {
+                self.messages.handle_finished(now, *id, *state);
+                self.told(now, node, &format!("finished message {id}: {state:?}"));
+            }
+            Event::Trouble(text) => self.told(now, node, text),
+            Event::Subscriber { .. } | Event::Listening(_) | Event::Gap => (),
+        }
+    }
+
+    fn shown(&mut self, now: u64, node: usize, view: &PresentityView, how: &str) {
+        self.told(now, node, &format!("{how} {:?} {:?}", view.presentity, view.version));
+        let Some(column) = self.columns.get(&view.presentity).copied() else {
+            if !self.hostile.contains(&view.presentity) {
+                self.violate(now, AUTHENTIC, format!("node {node} shows somebody who does not exist"));
+            }
+            return;
+        };
+        let change = self.check_document(now, node, column, view);
+        let cell = Cell::new(view.version, change, view.contact.state);
+        let before = self.agreement.set_cell(node, column, cell);
+        *self.checked.entry(REGRESS).or_default() += 1;
+        if cell.is_older_than(&before) {
+            let what = format!("node {node} shows {:?} after a newer one", view.version);
+            self.violate(now, REGRESS, what);
+        }
+        self.note_changes(now, node, column, (before.change, change));
+        if before.shown == Shown::Present && cell.shown != Shown::Present {
+            self.note_departure(now, column);
+        }
+    }
+
+    /// The number of the change that a document tells, after a look at whether it was published so.
+    fn check_document(&mut self, now: u64, node: usize, column: usize, view: &PresentityView) -> u32 {
+        *self.checked.entry(AUTHENTIC).or_default() += 1;
+        let (Some(subject), Some(information)) = (self.subject_of(column), &view.information) else { return 0 };
+        let change = change_of(information);
+        let said = change.is_some_and(|change| change <= subject.asked)
+            && information.display_name == subject.name
+            && information.instant_inbox().is_some_and(|(inbox, _)| inbox.node == view.presentity);
+        if !said {
+            let what = format!("node {node} shows of {} what it never said: {information:?}", subject.name);
+            self.violate(now, AUTHENTIC, what);
+        }
+        change.unwrap_or(0)
+    }
+
+    fn note_changes(&mut self, now: u64, node: usize, column: usize, (before, after): (u32, u32)) {
+        if after <= before {
+            return;
+        }
+        let Some(started_at) = self.subjects.get(node).map(|subject| subject.started_at) else { return };
+        let Some(subject) = self.subject_of(column) else { return };
+        let news = subject.published.iter().filter(|(number, at)| {
+            (before + 1..=after).contains(number) && *at >= started_at
+        });
+        let news: Vec<_> = news.map(|(_, at)| (now - at) as f64 / 1e6).collect();
+        self.changes.extend(news);
+    }
+
+    /// A node that showed the presentity present does so no more.
+    fn note_departure(&mut self, now: u64, column: usize) {
+        let Some(subject) = self.agreement.node(column).and_then(|node| self.subjects.get_mut(node)) else {
+            return;
+        };
+        let Some(departure) = &mut subject.departure else { return };
+        departure.unaware -= 1;
+        if departure.unaware == 0 {
+            let latency = (now - departure.at) as f64 / 1e6;
+            let graceful = departure.graceful;
+            subject.departure = None;
+            if graceful { self.leaves.push(latency) } else { self.losses.push(latency) }
+        }
+    }
+
+    /// A node that ends is no longer awaited to notice anything.
+    fn forget_awareness_of(&mut self, node: usize) {
+        for subject in &mut self.subjects {
+            if let (Some(departure), Some(column)) = (&mut subject.departure, subject.column)
+                && self.agreement.cell(node, column).shown == Shown::Present
+            {
+                departure.unaware -= 1;
+                if departure.unaware == 0 {
+                    subject.departure = None;
+                }
+            }
+        }
+    }
+
+    fn lost(&mut self, now: u64, node: usize, view: &PresentityView) {
+        *self.checked.entry(FALSE_LOST).or_default() += 1;
+        let Some(column) = self.columns.get(&view.presentity) else { return };
+        let alive = matches!(self.agreement.truth(*column), Truth::Alive { .. });
+        let Some(of) = self.agreement.node(*column) else { return };
+        let (Some(one), Some(other)) = (self.subjects.get(node), self.subjects.get(of)) else { return };
+        let excused = one.excused_until > now || other.excused_until > now;
+        let was_present = self.agreement.cell(node, *column).shown == Shown::Present;
+        if alive && !excused && was_present && self.network.in_reach(one.host, other.host) {
+            self.false_lost += 1;
+            self.told(now, node, &format!("shows node {of} lost, which runs and is in reach"));
+        }
+    }
+
+    fn subject_of(&self, column: usize) -> Option<&Subject> {
+        self.subjects.get(self.agreement.node(column)?)
+    }
+
+    fn told(&self, at: u64, node: usize, what: &str) {
+        let host = self.subjects.get(node).map_or(u32::MAX, |subject| subject.host);
+        self.trace.add(&TraceEvent::Told { at, host, what });
+    }
+
+    fn count(&mut self, what: Sometimes) {
+        *self.sometimes.entry(what).or_default() += 1;
+    }
+
+    fn violate(&mut self, now: u64, oracle: &'static str, what: String) {
+        *self.violations.entry(oracle).or_default() += 1;
+        if self.failures.len() < FAILURES_KEPT {
+            self.failures.push(Failure { oracle: oracle.to_owned(), at_seconds: now as f64 / 1e9, what });
+        }
+    }
+}
+
+/// The document that a node publishes as change number `change`; the first is number 0.
+pub fn document(mut information: PresenceInformation, change: u32) -> PresenceInformation {
+    information.markup.note = (change > 0).then(|| hereabouts_protocol::presence::information::Note {
+        text: format!("{CHANGE_NOTE}{change}"),
+        language: None,
+    });
+    information
+}
+
+/// The number of the change that a document tells; none if it is not one of [`document`]'s.
+pub fn change_of(information: &PresenceInformation) -> Option<u32> {
+    match &information.markup.note {
+        None => Some(0),
+        Some(note) => note.text.strip_prefix(CHANGE_NOTE)?.parse().ok(),
+    }
+}
+
+/// The oracle that no view regresses.
+pub const REGRESS: &str = "no view regresses";
+/// The oracle that only what was said is shown.
+pub const AUTHENTIC: &str = "only what was said is shown";
+/// The oracle that delivered is delivered.
+pub const MESSAGES: &str = "delivered is delivered, once";
+/// The oracle that live nodes are not shown lost.
+pub const FALSE_LOST: &str = "live nodes are not shown lost";
+/// The oracle that everybody agrees in the end.
+pub const AGREEMENT: &str = "agreement";
+/// The oracle that a run meets the bounds of its scenario.
+pub const BOUND: &str = "bounds of the scenario";
+/// The oracle that tables stay bounded.
+pub const TABLES: &str = "tables stay bounded";
+const ORACLES: [&str; 7] = [REGRESS, AUTHENTIC, FALSE_LOST, MESSAGES, TABLES, AGREEMENT, BOUND];
+const CHANGE_NOTE: &str = "change ";
+/// How long after a disturbance has ended a node may still be shown lost: as long as redialling takes.
+const GRACE: u64 = 15_000_000_000;
+const FAILURES_KEPT: usize = 20;
+const DISAGREEMENTS_SHOWN: usize = 5;
+
+/// Whether a contact is shown present, for those who look at views themselves.
+pub fn is_present(view: &PresentityView) -> bool {
+    view.contact.state == ContactState::Present
+}

@@ -1,0 +1,249 @@
+//! Nodes as processes: how they start, end, and are found dead.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use hereabouts::mesh::{
+    self, MeshConfig,
+    clock::Clock,
+    events::EventLog,
+    handle::MeshHandle,
+};
+use hereabouts_protocol::{
+    identity::Presentity,
+    node::NodeLimits,
+    time::{Timestamp, UnixTime, WallClock},
+};
+use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::index};
+
+use super::{World, looks, purpose, realm};
+use crate::{
+    disk::{Loss, SimulatedDisk},
+    network::{PORT, tcp},
+    oracles::{self, Known},
+    scenario::{DiscoveryKind, Sometimes},
+    verify,
+    virtual_machine::{HostId, UNIX_START_MILLIS, executor, now},
+};
+
+/// A node of a run, whether or not its process runs.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(super) number: usize,
+    pub(crate) host: HostId,
+    key: Keypair,
+    pub(super) presentity: Presentity,
+    pub(crate) disk: SimulatedDisk,
+    pub(super) publishes: bool,
+    /// Milliseconds by which its wall clock is off.
+    pub(crate) skew_millis: i64,
+    pub(super) process: Option<Process>,
+    starts: u64,
+}
+
+/// A process that runs, starts or ends.
+#[derive(Debug, Clone)]
+pub(super) struct Process {
+    state: Arc<Mutex<State>>,
+    /// Tells one process of a node from the next.
+    pub(super) number: u64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    handle: Option<MeshHandle>,
+    ended: bool,
+}
+
+impl Process {
+    pub(super) fn handle(&self) -> Option<MeshHandle> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).handle.clone()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).ended
+    }
+}
+
+impl Node {
+    pub(super) fn new(
+        number: usize,
+        host: HostId,
+        key: Keypair,
+        presentity: Presentity,
+        disk: SimulatedDisk,
+        publishes: bool,
+    ) -> Self {
+        Self { number, host, key, presentity, disk, publishes, skew_millis: 0, process: None, starts: 0 }
+    }
+
+    pub(super) fn known(&self) -> Known {
+        Known {
+            host: self.host,
+            presentity: self.presentity,
+            name: self.name(),
+            publishes: self.publishes,
+        }
+    }
+
+    fn name(&self) -> String {
+        format!("Node {}", self.number)
+    }
+
+    pub(super) fn is_running(&self) -> bool {
+        self.process.as_ref().is_some_and(|process| process.handle().is_some())
+    }
+
+    pub(super) fn handle(&self) -> Option<MeshHandle> {
+        self.process.as_ref()?.handle()
+    }
+}
+
+impl World {
+    /// Starts the process of a node, if none runs.
+    pub(crate) fn start(&mut self, number: usize) {
+        let peers = self.given_peers(number);
+        let oracles = self.oracles.clone();
+        let Some(node) = self.nodes.get_mut(number) else { return };
+        if node.process.is_some() {
+            return;
+        }
+        if node.starts > 0 {
+            oracles.count(Sometimes::Restart);
+        }
+        node.starts += 1;
+        let tap = {
+            let oracles = oracles.clone();
+            Box::new(move |event: &mesh::events::LoggedEvent| oracles.handle_event(number, &event.event))
+        };
+        let seed = purpose(self.options.seed, (node.starts << 40) | u64::try_from(number).unwrap_or(0) | SEEDS);
+        let config = MeshConfig {
+            key: node.key.clone(),
+            realm: realm(),
+            display_name: Some(node.name()),
+            listen: vec![Multiaddr::empty().with(Protocol::Ip4([0, 0, 0, 0].into())).with(Protocol::Tcp(PORT))],
+            peers,
+            transport: self.network.transport(node.host),
+            discovery: self.network.discovery(node.host, looks(&self.scenario)),
+            spawner: {
+                let host = node.host;
+                Box::new(move |task| executor::spawn(host, task))
+            },
+            storage: node.disk.clone(),
+            restored: node.disk.open(),
+            clock: HostClock { started: now(), skew_millis: node.skew_millis },
+            seed: StdRng::seed_from_u64(seed).random(),
+            limits: NodeLimits {
+                presentities_max: self.scenario.node.records_max,
+                inbox_messages_max: u64::try_from(self.scenario.node.inbox_max).unwrap_or(u64::MAX),
+            },
+            neighbours: self.scenario.node.neighbours,
+            publishes: node.publishes,
+            verify: verify::once,
+            events: EventLog::new(1, Some(tap)),
+        };
+        let change = config.restored.information.as_ref().and_then(oracles::change_of).unwrap_or(0);
+        let state = Arc::new(Mutex::new(State::default()));
+        let ended = self.ended.clone();
+        node.process = Some(Process { state: state.clone(), number: node.starts });
+        executor::spawn(
+            node.host,
+            Box::pin(async move {
+                match mesh::start(config).await {
+                    Ok((handle, running)) => {
+                        oracles.handle_started(number, change);
+                        state.lock().unwrap_or_else(PoisonError::into_inner).handle = Some(handle);
+                        running.await;
+                    }
+                    // Its disk is full, say. Somebody starts it again later.
+                    Err(error) => tracing::debug!(number, %error, "not started"),
+                }
+                state.lock().unwrap_or_else(PoisonError::into_inner).ended = true;
+                ended.lock().unwrap_or_else(PoisonError::into_inner).push(number);
+            }),
+        );
+    }
+
+    /// Ends the process of a node without a goodbye. Of what was not synced, `loss` says what becomes.
+    pub(crate) fn kill(&mut self, number: usize, loss: Loss) {
+        let Some(node) = self.nodes.get_mut(number) else { return };
+        if node.process.take().is_none() {
+            return;
+        }
+        // A machine without power says nothing, one whose process is killed resets its connections.
+        self.network.kill_process(node.host);
+        self.machine.executor.kill(node.host);
+        self.machine.executor.set_paused(node.host, false);
+        node.disk.crash(loss, &mut self.random);
+        self.oracles.count(Sometimes::Crash);
+        self.oracles.handle_ended(number, false);
+    }
+
+    /// Lets a node say goodbye and end.
+    pub(crate) fn shut_down(&mut self, number: usize) {
+        let Some(node) = self.nodes.get(number) else { return };
+        let Some(handle) = node.handle() else {
+            // It has not started yet, so that there is nobody to say goodbye.
+            self.kill(number, Loss::Process);
+            return;
+        };
+        self.oracles.handle_ended(number, true);
+        executor::spawn(node.host, Box::pin(async move { handle.shut_down().await }));
+    }
+
+    /// Takes away the processes that have ended by themselves.
+    pub(super) fn reap(&mut self) {
+        let ended = std::mem::take(&mut *self.ended.lock().unwrap_or_else(PoisonError::into_inner));
+        for number in ended {
+            let Some(node) = self.nodes.get_mut(number) else { continue };
+            if node.process.as_ref().is_some_and(Process::has_ended) {
+                node.process = None;
+                self.network.kill_process(node.host);
+                self.machine.executor.kill(node.host);
+                self.oracles.handle_ended(number, true);
+            }
+        }
+    }
+
+    /// The disk of a node is gone.
+    pub(crate) fn wipe(&self, number: usize) {
+        if let Some(node) = self.nodes.get(number) {
+            node.disk.wipe();
+            self.oracles.handle_disk_lost(number);
+        }
+    }
+
+    fn given_peers(&mut self, number: usize) -> Vec<Multiaddr> {
+        if self.scenario.join.discovery != DiscoveryKind::Given {
+            return Vec::new();
+        }
+        // Whoever starts first gives the addresses of those that come right after it.
+        let among = if number < self.scenario.join.given { self.scenario.nodes } else { number };
+        let count = (self.scenario.join.given + 1).min(among);
+        let drawn = index::sample(&mut self.random, among, count).into_iter().filter(|peer| *peer != number);
+        drawn
+            .take(self.scenario.join.given)
+            .filter_map(|peer| Some(tcp(self.network.address(self.nodes.get(peer)?.host), PORT)))
+            .collect()
+    }
+}
+
+/// The clock of a host: boot time, which goes on while it is suspended.
+#[derive(Debug, Clone, Copy)]
+struct HostClock {
+    started: u64,
+    skew_millis: i64,
+}
+
+impl Clock for HostClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(now().saturating_sub(self.started) / 1_000_000)
+    }
+
+    fn wall_clock(&self) -> WallClock {
+        let at_start = (UNIX_START_MILLIS + self.started / 1_000_000).saturating_add_signed(self.skew_millis);
+        WallClock { at_start: UnixTime::from_millis(at_start) }
+    }
+}
+
+const SEEDS: u64 = 1 << 63;
