@@ -14,8 +14,8 @@
 //! every change, even one that would shrink it.
 //!
 //! Life cycle: [`SimulatedDisk::new`], then for each run of the node [`SimulatedDisk::open`], commits and
-//! questions, and perhaps [`SimulatedDisk::crash`] or [`SimulatedDisk::wipe`]. A future that outlives its node
-//! or simulation does no harm.
+//! questions, and perhaps [`SimulatedDisk::crash`] or [`SimulatedDisk::wipe`]. A future that outlives its
+//! node or simulation does no harm.
 //!
 //! Limits: [`COMMITS_WAITING_MAX`] commits wait for the fsync after the one in progress; further ones are
 //! refused with [`StorageError::Busy`].
@@ -61,7 +61,7 @@ pub struct SimulatedDisk(Arc<Mutex<Disk>>);
 pub enum Loss {
     /// Its process is killed. The kernel keeps what was written and syncs it as it would have been.
     Process,
-    /// The machine loses power. Of the commits that were not synced the first few may have made it, by chance.
+    /// The machine loses power. Of the commits that were not synced the first few may be there, by chance.
     Power,
 }
 

@@ -99,7 +99,9 @@ impl World {
             self.excuse(&fault, &nodes);
         }
         match fault.kind {
-            FaultKind::Pause | FaultKind::Suspend => nodes.iter().for_each(|node| self.stop(*node, fault.kind)),
+            FaultKind::Pause | FaultKind::Suspend => {
+                nodes.iter().for_each(|node| self.stop(*node, fault.kind))
+            }
             FaultKind::SlowCpu => {
                 let time = scaled(POLL_TIME, fault.factor);
                 hosts.iter().for_each(|host| self.machine.executor.set_poll_time(*host, time));
@@ -119,7 +121,9 @@ impl World {
             FaultKind::ClockSkew => nodes.iter().for_each(|node| self.skew(*node, &fault)),
             FaultKind::AddressChange => hosts.iter().for_each(|host| self.network.change_address(*host)),
             FaultKind::DiskFull => self.set_disks_full(&nodes, true),
-            FaultKind::Refuse => hosts.iter().for_each(|host| self.network.set_admission(*host, Admission::Refuse)),
+            FaultKind::Refuse => {
+                hosts.iter().for_each(|host| self.network.set_admission(*host, Admission::Refuse))
+            }
             FaultKind::Swallow => {
                 hosts.iter().for_each(|host| self.network.set_admission(*host, Admission::Swallow));
             }
@@ -142,7 +146,9 @@ impl World {
         let Some(fault) = self.faults.all.get(number).cloned() else { return };
         let hosts: Vec<_> = nodes.iter().map(|node| self.host(*node)).collect();
         match fault.kind {
-            FaultKind::Pause | FaultKind::Suspend => nodes.iter().for_each(|node| self.go_on(*node, fault.kind)),
+            FaultKind::Pause | FaultKind::Suspend => {
+                nodes.iter().for_each(|node| self.go_on(*node, fault.kind))
+            }
             FaultKind::SlowCpu => hosts.iter().for_each(|host| self.machine.executor.set_poll_time(*host, 0)),
             FaultKind::Partition => self.network.set_partition(&hosts, 0),
             FaultKind::OneWayCut => self.network.set_mute(&hosts, None),

@@ -1,8 +1,8 @@
 //! Whether Hereabouts holds at scale.
 
 pub mod build;
-pub mod disk;
 pub mod capsule;
+pub mod disk;
 mod faults;
 pub mod network;
 pub mod oracles;

@@ -50,7 +50,9 @@ pub fn load(name: &str) -> Result<Scenario, LoadError> {
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// No such scenario ships.
-    #[error("no scenario `{name}` ships with the simulator; {suggestion}`here-sim list` names them all, and a file ends in .toml")]
+    #[error(
+        "no scenario `{name}` ships with the simulator; {suggestion}`here-sim list` names them all, and a file ends in .toml"
+    )]
     Unknown {
         /// What was asked for.
         name: String,
@@ -77,7 +79,8 @@ mod tests {
     #[test]
     fn every_scenario_is_in_order_bears_its_files_name_and_has_a_small_size() {
         for (name, text) in SHIPPED {
-            let scenario = Scenario::parse(&format!("{name}.toml"), text).unwrap_or_else(|error| panic!("{error}"));
+            let scenario =
+                Scenario::parse(&format!("{name}.toml"), text).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(scenario.name, *name);
             assert!(text.starts_with("# "), "{name} says what it shows");
             assert!(scenario.small.nodes.is_some() || scenario.nodes <= 30, "{name} has no [small]");

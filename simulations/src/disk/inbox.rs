@@ -29,11 +29,25 @@ pub(super) struct Inbox {
 #[derive(Debug)]
 pub(super) enum InboxUndo {
     /// The newest one was stored, which followed this cursor.
-    Stored { cursor_before: u64 },
+    Stored {
+        cursor_before: u64,
+    },
+    /// The newest one was there already, but the cursor after this one is used up.
+    Duplicate {
+        cursor_before: u64,
+    },
     /// It was marked as read.
-    Read { cursor: u64 },
-    Deleted { cursor: u64, held: Held },
-    Forgotten { cursor: u64, received: Received },
+    Read {
+        cursor: u64,
+    },
+    Deleted {
+        cursor: u64,
+        held: Held,
+    },
+    Forgotten {
+        cursor: u64,
+        received: Received,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -52,18 +66,19 @@ pub(super) struct Received {
 type Name = (MessageId, Presentity);
 
 impl Inbox {
-    pub(super) fn store(&mut self, stored: StoredMessage) -> (Outcome, Option<InboxUndo>) {
+    /// A duplicate uses up a cursor too, as in the real store.
+    pub(super) fn store(&mut self, stored: StoredMessage) -> (Outcome, InboxUndo) {
         let name = (stored.message.id, stored.message.from);
-        if self.cursors.contains_key(&name) {
-            return (Outcome::Duplicate, None);
-        }
         let cursor_before = self.cursor_last;
         let cursor = cursor_before + 1;
         self.cursor_last = cursor;
+        if self.cursors.contains_key(&name) {
+            return (Outcome::Duplicate, InboxUndo::Duplicate { cursor_before });
+        }
         self.cursors.insert(name, cursor);
         self.received.insert(cursor, Received { name, at: stored.received_at });
         self.messages.insert(cursor, Held { stored: Arc::new(stored), is_read: false });
-        (Outcome::Stored { cursor }, Some(InboxUndo::Stored { cursor_before }))
+        (Outcome::Stored { cursor }, InboxUndo::Stored { cursor_before })
     }
 
     /// None if it is not there; otherwise how to undo it, if anything changed.
@@ -112,6 +127,7 @@ impl Inbox {
                 let received = self.received.remove(&cursor).expect("what was stored last is remembered");
                 self.cursors.remove(&received.name);
             }
+            InboxUndo::Duplicate { cursor_before } => self.cursor_last = cursor_before,
             InboxUndo::Read { cursor } => {
                 let held = self.messages.get_mut(&cursor).expect("what was read lies there");
                 held.is_read = false;
@@ -167,8 +183,12 @@ impl Inbox {
             self.messages.iter().map(|(cursor, held)| (*cursor, held.key())).collect();
         for undo in commits.rev().flat_map(|commit| commit.iter().rev()) {
             match undo {
-                Undo::Inbox(InboxUndo::Stored { cursor_before }) => drop(messages.split_off(&(cursor_before + 1))),
-                Undo::Inbox(InboxUndo::Deleted { cursor, held }) => drop(messages.insert(*cursor, held.key())),
+                Undo::Inbox(InboxUndo::Stored { cursor_before }) => {
+                    messages.remove(&(cursor_before + 1));
+                }
+                Undo::Inbox(InboxUndo::Deleted { cursor, held }) => {
+                    messages.insert(*cursor, held.key());
+                }
                 _ => (),
             }
         }

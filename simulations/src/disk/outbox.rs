@@ -39,8 +39,7 @@ impl Outbox {
         let undo = self.take(entry.message.id);
         let place = undo.before.as_ref().map_or(self.place_next, |(place, _)| *place);
         let ended_before = undo.before.as_ref().and_then(|(_, held)| held.finished);
-        let finished =
-            (entry.state != OutboxState::Queued).then(|| ended_before.unwrap_or(self.place_next));
+        let finished = (entry.state != OutboxState::Queued).then(|| ended_before.unwrap_or(self.place_next));
         self.place_next += 1;
         self.insert(entry.message.id, place, Held { entry: Arc::new(entry), finished });
         let dropped = self.first_ended().filter(|_| self.finished.len() > OUTBOX_FINISHED_MAX);

@@ -12,9 +12,7 @@ use std::{
 
 use hereabouts::storage::{KNOWN_PEERS_MAX, StorageError};
 use hereabouts_protocol::{
-    durable::{
-        ADDRESSES_PER_PEER_MAX, Change, KnownPeer, Outcome, Restored, StoredContact, StoredRecord,
-    },
+    durable::{ADDRESSES_PER_PEER_MAX, Change, KnownPeer, Outcome, Restored, StoredContact, StoredRecord},
     identity::Presentity,
     presence::{information::PresenceInformation, record::Version},
     time::UnixTime,
@@ -129,7 +127,10 @@ impl State {
             contacts: self
                 .contacts
                 .iter()
-                .map(|(petname, presentity)| StoredContact { petname: petname.clone(), presentity: *presentity })
+                .map(|(petname, presentity)| StoredContact {
+                    petname: petname.clone(),
+                    presentity: *presentity,
+                })
                 .collect(),
         }
     }
@@ -173,7 +174,7 @@ impl State {
             }
             Change::StoreMessage(stored) => {
                 let (outcome, stored) = self.inbox.store(stored);
-                undo.extend(stored.map(Undo::Inbox));
+                undo.push(Undo::Inbox(stored));
                 return Ok(outcome);
             }
             Change::MarkRead(key) => {

@@ -1,15 +1,15 @@
 //! A connection between two hosts, as the network keeps it: what is open, what arrived, what is held back.
 //!
 //! Two ends, each on a host, and streams between them. Everything of one direction arrives in the order in
-//! which it was sent, as over TCP. What is sent while the path is cut is *held* and goes out when TCP would
-//! send it again; after [`GIVE_UP`] of that the end gives up. An end that was closed or whose process died
-//! answers whatever still arrives with a reset.
+//! which it was sent, as over TCP. What is sent while the path is cut, or meets a cut on its way, is *held* by
+//! its sender and goes out when TCP would send it again; after [`GIVE_UP`] of that the end gives up. An end
+//! that was closed or whose process died answers whatever still arrives with a reset.
 //!
 //! A connection and a stream are forgotten when nothing refers to them any more: no handle on either end,
 //! and no packet on its way.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     io,
     task::Waker,
     time::Duration,
@@ -23,6 +23,7 @@ pub(super) type StreamId = usize;
 
 /// One of the two ends: 0 is the one that dialled.
 pub(super) type Side = usize;
+pub(super) const LISTENER: Side = 1;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -48,8 +49,14 @@ pub(super) struct End {
     /// Streams that the other end opened and this one has not taken.
     pub(super) inbound: VecDeque<StreamId>,
     pub(super) last_arrival: u64,
-    /// What this end sent while the path was cut, and when.
-    pub(super) held: VecDeque<(u64, Segment)>,
+    /// Segments that this end sent so far.
+    pub(super) sent: u64,
+    /// Segments that it received so far: those of the other end with numbers up to this.
+    pub(super) received: u64,
+    /// What arrived though something before it did not yet, by number.
+    pub(super) early: BTreeMap<u64, Segment>,
+    /// What this end sent and the cut path did not let through, in order.
+    pub(super) held: VecDeque<Segment>,
 }
 
 /// What travels.
@@ -58,6 +65,11 @@ pub(super) struct Segment {
     pub(super) stream: Option<StreamId>,
     pub(super) content: Content,
     pub(super) wire: u64,
+    /// Its place among what its sender sends, from 1.
+    pub(super) number: u64,
+    pub(super) sent_at: u64,
+    /// It came through the queue of the receiving interface.
+    pub(super) queued: bool,
 }
 
 #[derive(Debug)]
@@ -107,6 +119,9 @@ impl Connection {
             waker: None,
             inbound: VecDeque::new(),
             last_arrival: 0,
+            sent: 0,
+            received: 0,
+            early: BTreeMap::new(),
             held: VecDeque::new(),
         };
         Self {
@@ -159,7 +174,8 @@ impl Connection {
         end.broken = Some(why);
         let waiting = end.waker.take();
         let held = std::mem::take(&mut end.held);
-        for (_, segment) in held {
+        let early = std::mem::take(&mut end.early);
+        for segment in held.into_iter().chain(early.into_values()) {
             self.forget_segment(segment.stream);
         }
         wake(waiting);
@@ -191,6 +207,33 @@ impl Connection {
     }
 }
 
+#[cfg(test)]
+impl Connection {
+    /// # Panics
+    /// If something was counted wrongly.
+    pub(super) fn check(&self) {
+        let held: usize = self.ends.iter().map(|end| end.held.len() + end.early.len()).sum();
+        assert!(
+            usize::try_from(self.references).is_ok_and(|references| references >= held.max(1)),
+            "{self:?}"
+        );
+        for stream in self.streams.iter().flatten() {
+            for half in &stream.halves {
+                let arrived = half.arrived.iter().map(|chunk| chunk.len()).sum::<usize>() - half.read;
+                assert!((arrived..=WINDOW).contains(&half.outstanding), "{half:?}");
+            }
+        }
+    }
+}
+
+impl End {
+    /// Whether it sends again what did not arrive: a socket does that until its process dies or it gives up,
+    /// also after it was closed.
+    pub(super) fn sends_again(&self) -> bool {
+        self.broken.is_none_or(|why| why == CLOSED)
+    }
+}
+
 impl Stream {
     /// What `side` receives.
     pub(super) fn half(&mut self, side: Side) -> &mut Half {
@@ -209,6 +252,8 @@ pub(super) fn other(side: Side) -> Side {
     1 - side
 }
 
+/// Why nothing goes on an end that its own process closed.
+pub(super) const CLOSED: io::ErrorKind = io::ErrorKind::BrokenPipe;
 /// How long TCP sends again what is not acknowledged before it gives up: Linux's 15 tries.
 pub(super) const GIVE_UP: Duration = Duration::from_secs(924);
 /// Bytes on their way or unread that a stream may have: Yamux's window.

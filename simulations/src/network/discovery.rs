@@ -1,9 +1,10 @@
 //! Discovery on a segment, in the place of mDNS and with its habits.
 //!
-//! As libp2p's mDNS does: a host asks when it starts, again after half a second and after twice as long each
-//! time until it sees any answer, and every five minutes after the last answer that it saw. Every question
-//! makes every host of the segment answer all of them, at once and with no regard for what is known, so that
-//! packets grow with the square of the hosts that start together. An announcement is lost by each receiver
+//! As libp2p's mDNS does: a host asks when it starts, again after a second and after twice as long each time
+//! until it sees another's answer, and five minutes and up to 0.1 s, which it draws when it starts, after the
+//! last answer that it saw: mostly one host asks for all. Every question makes every host of the segment, and
+//! the one that asks, answer all of them, at once and with no regard for what is known, so that packets grow
+//! with the square of the hosts that start together. An announcement is lost by each receiver
 //! for itself. Nothing is told of hosts that are gone.
 
 use std::{
@@ -25,6 +26,7 @@ use libp2p::{
         THandlerOutEvent, ToSwarm, dummy,
     },
 };
+use rand::RngExt;
 
 use super::{Network, PORT, State, links, packets::Event, traffic::Class, transport::tcp};
 use crate::virtual_machine::{HostId, now};
@@ -64,20 +66,21 @@ pub(super) struct Announcement {
 impl Network {
     /// What the process on `host` uses in mDNS's place; none if it looks for nobody.
     pub fn discovery(&self, host: HostId, looks: bool) -> SegmentDiscovery {
+        let mut interval = QUERY_INTERVAL;
         if looks {
             let mut state = self.lock();
             let segment = state.host(host).interface.segment;
             state.multicast.segments.entry(segment).or_default().insert(host);
             state.multicast.members.insert(host, Member::default());
+            interval += Duration::from_millis(state.random.random_range(0..QUERY_JITTER_MILLIS));
         }
-        let timer = looks.then(|| Delay::new(Duration::ZERO));
-        SegmentDiscovery { network: self.clone(), host, timer, wait: QUERY_RETRY }
+        SegmentDiscovery { network: self.clone(), host, looks, timer: None, wait: QUERY_RETRY, interval }
     }
 }
 
 impl State {
     fn announce(&mut self, announcement: Announcement) {
-        let bytes = if announcement.address.is_some() { ANSWER_BYTES } else { QUERY_BYTES };
+        let bytes = announcement.bytes();
         self.traffic.add(Class::Discovery, bytes);
         self.host(announcement.from).sent_bytes += bytes;
         let settings = self.settings.clone();
@@ -93,11 +96,7 @@ impl State {
         let members: Vec<_> = self.multicast.segments.get(&segment).into_iter().flatten().copied().collect();
         let peer = self.host(from).peer;
         for to in members {
-            if !self.receives(from, to) {
-                continue;
-            }
-            let Some((settings, [sender, receiver], random)) = self.path(from, to) else { continue };
-            if links::datagram_arrival(settings, (sender, receiver), (now, ANSWER_BYTES), random).is_none() {
+            if !self.receives(now, announcement, to) {
                 continue;
             }
             match announcement.address {
@@ -107,6 +106,7 @@ impl State {
                         self.announce(Announcement { from: to, address });
                     }
                 }
+                Some(_) if from == to => (),
                 Some(address) => {
                     let Some(member) = self.multicast.members.get_mut(&to) else { continue };
                     member.answered = true;
@@ -118,6 +118,25 @@ impl State {
             }
         }
     }
+
+    /// Whether an announcement that reaches the segment now reaches this host. Its own a host always hears.
+    fn receives(&mut self, now: u64, announcement: Announcement, to: HostId) -> bool {
+        let from = announcement.from;
+        if from == to {
+            return true;
+        }
+        if !self.passes(from, to) {
+            return false;
+        }
+        let Some((settings, interfaces, random)) = self.path(from, to) else { return false };
+        links::datagram_arrives(settings, interfaces.into(), (now, announcement.bytes()), random)
+    }
+}
+
+impl Announcement {
+    fn bytes(self) -> u64 {
+        if self.address.is_some() { ANSWER_BYTES } else { QUERY_BYTES }
+    }
 }
 
 /// Finds the other hosts of the segment, or nobody.
@@ -125,8 +144,12 @@ impl State {
 pub struct SegmentDiscovery {
     network: Network,
     host: HostId,
+    looks: bool,
+    /// Set once its process runs, by the clock of its host.
     timer: Option<Delay>,
     wait: Duration,
+    /// From the last answer to the next question.
+    interval: Duration,
 }
 
 impl NetworkBehaviour for SegmentDiscovery {
@@ -156,18 +179,16 @@ impl NetworkBehaviour for SegmentDiscovery {
 
     fn on_swarm_event(&mut self, _: FromSwarm<'_>) {}
 
-    fn on_connection_handler_event(
-        &mut self,
-        _: PeerId,
-        _: ConnectionId,
-        never: THandlerOutEvent<Self>,
-    ) {
+    fn on_connection_handler_event(&mut self, _: PeerId, _: ConnectionId, never: THandlerOutEvent<Self>) {
         let never: Infallible = never;
         match never {}
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Discovered, THandlerInEvent<Self>>> {
-        let Some(timer) = &mut self.timer else { return Poll::Pending };
+        if !self.looks {
+            return Poll::Pending;
+        }
+        let timer = self.timer.get_or_insert_with(|| Delay::new(Duration::ZERO));
         let mut state = self.network.lock();
         let Some(member) = state.multicast.members.get_mut(&self.host) else { return Poll::Pending };
         if !member.told.is_empty() {
@@ -175,21 +196,22 @@ impl NetworkBehaviour for SegmentDiscovery {
         }
         member.waker = Some(cx.waker().clone());
         if std::mem::take(&mut member.answered) {
-            self.wait = QUERY_INTERVAL;
-            timer.reset(QUERY_INTERVAL);
+            self.wait = self.interval;
+            timer.reset(self.interval);
         }
         while timer.poll_unpin(cx).is_ready() {
             state.announce(Announcement { from: self.host, address: None });
             timer.reset(self.wait);
-            self.wait = (self.wait * 2).min(QUERY_INTERVAL);
+            self.wait = (self.wait * 2).min(self.interval);
         }
         Poll::Pending
     }
 }
 
 /// The first wait for an answer.
-const QUERY_RETRY: Duration = Duration::from_millis(500);
+const QUERY_RETRY: Duration = Duration::from_secs(1);
 const QUERY_INTERVAL: Duration = Duration::from_secs(5 * 60);
+const QUERY_JITTER_MILLIS: u64 = 100;
 /// As measured of libp2p's mDNS, with Ethernet's header.
 const QUERY_BYTES: u64 = 86;
 const ANSWER_BYTES: u64 = 420;

@@ -1,7 +1,7 @@
 //! Links: how long a packet takes between two hosts, and whether it arrives at all.
 //!
 //! A host has one interface with a queue in each direction (`start = max(now, busy)`, `busy = start + bytes
-//! / rate`), hosts are on segments or in regions, and a path adds latency, jitter, the router between two
+//! / rate`, each in the order in which packets reach it), hosts are on segments or in regions, and a path adds latency, jitter, the router between two
 //! segments and, on Wi-Fi, stalls. A packet that is lost is gone for a datagram and late for a stream: TCP
 //! sends it again after [`RETRANSMIT_MIN`], and twice as long after each further loss.
 //!
@@ -85,7 +85,7 @@ pub(super) fn passes(from: &Interface, to: &Interface) -> bool {
     from.connected && to.connected && from.partition == to.partition && !mute
 }
 
-/// When `bytes` of a stream that are sent at `now` arrive.
+/// When `bytes` of a stream that are sent at `now` reach the other interface.
 pub(super) fn stream_arrival(
     settings: &LinkSettings,
     (from, to): (&mut Interface, &mut Interface),
@@ -94,10 +94,10 @@ pub(super) fn stream_arrival(
 ) -> u64 {
     let mut sent = queue(&mut from.up_busy_until, now, bytes, settings.bandwidth);
     let mut wait = nanoseconds(RETRANSMIT_MIN);
-    let loss = combined(&[settings.loss, from.loss, to.loss]);
+    let losses = [settings.loss, from.loss, to.loss];
     // Beyond this many the connection would have been given up.
     for _ in 0..RETRANSMITS_MAX {
-        if loss == 0.0 || random.random::<f64>() >= loss {
+        if !is_lost(&losses, random) {
             break;
         }
         sent += wait;
@@ -106,19 +106,43 @@ pub(super) fn stream_arrival(
     arrive(settings, from, to, sent, bytes, random)
 }
 
-/// When a datagram arrives, if it does.
-pub(super) fn datagram_arrival(
+/// When the first packet of a connection reaches the other interface, if it does.
+pub(super) fn syn_arrival(
     settings: &LinkSettings,
     (from, to): (&mut Interface, &mut Interface),
     (now, bytes): (u64, u64),
     random: &mut StdRng,
 ) -> Option<u64> {
-    let loss = combined(&[settings.loss, settings.multicast_loss, from.loss, to.loss]);
-    if loss > 0.0 && random.random::<f64>() < loss {
-        return None;
+    let sent = queue(&mut from.up_busy_until, now, bytes, settings.bandwidth);
+    let lost = is_lost(&[settings.loss, from.loss, to.loss], random);
+    (!lost).then(|| arrive(settings, from, to, sent, bytes, random))
+}
+
+/// Whether a receiver gets a multicast packet, which reaches its interface at `now`.
+pub(super) fn datagram_arrives(
+    settings: &LinkSettings,
+    (from, to): (&mut Interface, &mut Interface),
+    (now, bytes): (u64, u64),
+    random: &mut StdRng,
+) -> bool {
+    if is_lost(&[settings.loss, settings.multicast_loss, from.loss, to.loss], random) {
+        return false;
     }
-    // A multicast packet is sent once for all receivers, so that its queue was waited in before.
-    Some(arrive(settings, from, to, now, bytes, random))
+    wait_in_queue(settings, to, now, bytes);
+    true
+}
+
+/// When a packet whose end reaches the interface at `now` is through its queue, if it has to wait there.
+pub(super) fn wait_in_queue(
+    settings: &LinkSettings,
+    to: &mut Interface,
+    now: u64,
+    bytes: u64,
+) -> Option<u64> {
+    let takes = transmission(bytes, settings.bandwidth);
+    let waits = to.down_busy_until > now.saturating_sub(takes);
+    to.down_busy_until = if waits { to.down_busy_until + takes } else { now };
+    waits.then_some(to.down_busy_until)
 }
 
 /// When a packet that is sent at `now` has left the interface.
@@ -155,12 +179,23 @@ fn arrive(
     if settings.stalls {
         at = from.after_stall(at, random).max(to.after_stall(at, random));
     }
-    queue(&mut to.down_busy_until, at, bytes, settings.bandwidth)
+    // Whether it finds the queue empty is only known then.
+    at + transmission(bytes, settings.bandwidth)
 }
 
 fn queue(busy_until: &mut u64, now: u64, bytes: u64, bandwidth: f64) -> u64 {
-    *busy_until = now.max(*busy_until) + rounded(bytes as f64 * 8e9 / bandwidth);
+    *busy_until = now.max(*busy_until) + transmission(bytes, bandwidth);
     *busy_until
+}
+
+fn transmission(bytes: u64, bandwidth: f64) -> u64 {
+    rounded(bytes as f64 * 8e9 / bandwidth)
+}
+
+/// Draws whether a packet is lost.
+fn is_lost(losses: &[f64], random: &mut StdRng) -> bool {
+    let loss = combined(losses);
+    loss > 0.0 && random.random::<f64>() < loss
 }
 
 /// The chance that one of several independent losses happens.

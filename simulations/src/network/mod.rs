@@ -26,7 +26,7 @@ mod transport;
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
     io,
     net::Ipv4Addr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -39,7 +39,7 @@ use libp2p::PeerId;
 use rand::{SeedableRng, rngs::StdRng};
 
 use self::{
-    connection::{Connection, ConnectionId},
+    connection::{Connection, ConnectionId, LISTENER, Side},
     discovery::Multicast,
     links::{Interface, LinkSettings, passes},
     packets::{Dial, DialId, Event},
@@ -79,7 +79,8 @@ struct Host {
     interface: Interface,
     /// Ports that a process listens on.
     listening: BTreeSet<u16>,
-    incoming: Vec<ConnectionId>,
+    /// Connections that were made to it and that it has not taken, the oldest first.
+    incoming: VecDeque<ConnectionId>,
     /// The address that the process was told last, if it listens.
     told_address: Option<Ipv4Addr>,
     transport_waker: Option<Waker>,
@@ -133,6 +134,9 @@ impl Network {
     }
 
     /// Adds a host on `segment`, whose process proves to be `peer`.
+    ///
+    /// # Panics
+    /// If there are 2^32 hosts already.
     pub fn add_host(&self, peer: PeerId, segment: u32) -> HostId {
         let mut state = self.lock();
         let id = HostId::try_from(state.hosts.len()).expect("hosts fit into 32 bits");
@@ -143,7 +147,7 @@ impl Network {
             peer,
             interface: Interface::new(address, segment, region),
             listening: BTreeSet::new(),
-            incoming: Vec::new(),
+            incoming: VecDeque::new(),
             told_address: None,
             transport_waker: None,
             admission: Admission::Accept,
@@ -276,6 +280,17 @@ impl Network {
         look(&mut self.lock().spread)
     }
 
+    /// What is kept for connections: how many stand, are dialled, wait to be taken.
+    #[cfg(test)]
+    fn kept(&self) -> [usize; 3] {
+        let state = self.lock();
+        let untaken = state.hosts.iter().map(|host| host.incoming.len()).sum();
+        for connection in state.connections.iter().flatten() {
+            connection.check();
+        }
+        [state.connections.iter().flatten().count(), state.dials.len(), untaken]
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // One thread uses it; a panic ends the simulation in any case.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -297,7 +312,11 @@ impl State {
     }
 
     /// Two interfaces at once, and what else a packet between them needs.
-    fn path(&mut self, from: HostId, to: HostId) -> Option<(&LinkSettings, [&mut Interface; 2], &mut StdRng)> {
+    fn path(
+        &mut self,
+        from: HostId,
+        to: HostId,
+    ) -> Option<(&LinkSettings, [&mut Interface; 2], &mut StdRng)> {
         let [from, to] = self.hosts.get_disjoint_mut([index(from), index(to)]).ok()?;
         Some((&self.settings, [&mut from.interface, &mut to.interface], &mut self.random))
     }
@@ -323,28 +342,40 @@ impl State {
     fn kill_process(&mut self, host: HostId) {
         let state = self.host(host);
         state.listening.clear();
-        state.told_address = None;
         state.transport_waker = None;
         state.paused = false;
-        let untaken = std::mem::take(&mut state.incoming);
         let connections = state.connections.clone();
         for id in connections {
             for side in [0, 1] {
-                let Some(connection) = self.connection(id) else { continue };
-                if connection.end(side).host == host {
-                    connection.break_end(side, io::ErrorKind::ConnectionAborted);
-                    connection.end(side).open = false;
-                    self.send_break(id, side);
+                if self.connection(id).is_some_and(|connection| connection.end(side).host == host) {
+                    self.abort(id, side);
                 }
             }
         }
-        for id in untaken {
+        self.drop_untaken(host);
+        self.multicast.leave(host);
+    }
+
+    /// Resets the connection from this end, unless its process closed it before: that is the kernel's then.
+    fn abort(&mut self, id: ConnectionId, side: Side) {
+        let Some(connection) = self.connection(id) else { return };
+        if std::mem::replace(&mut connection.end(side).open, false) {
+            connection.break_end(side, io::ErrorKind::ConnectionAborted);
+            self.send_break(id, side);
+        }
+    }
+
+    /// Nobody listens on `host` any more: what was not taken is reset.
+    fn drop_untaken(&mut self, host: HostId) {
+        let state = self.host(host);
+        state.told_address = None;
+        for id in std::mem::take(&mut state.incoming) {
+            self.abort(id, LISTENER);
             if let Some(connection) = self.connection(id) {
                 connection.references -= 1;
                 self.release(id);
             }
         }
-        self.multicast.leave(host);
     }
 
     fn release(&mut self, id: ConnectionId) {
@@ -383,6 +414,9 @@ impl Ord for Scheduled {
 fn index(host: u32) -> usize {
     usize::try_from(host).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests;
 
 /// The port that every node listens on.
 pub const PORT: u16 = 4001;

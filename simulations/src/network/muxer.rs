@@ -11,7 +11,7 @@ use libp2p::core::muxing::{StreamMuxer, StreamMuxerEvent};
 
 use super::{
     Network,
-    connection::{Connection, ConnectionId, Content, Side, StreamId, other, wake},
+    connection::{CLOSED, Connection, ConnectionId, Content, Side, StreamId, other, wake},
 };
 
 /// One end of a connection.
@@ -100,7 +100,7 @@ impl Network {
             if let Some(connection) = state.connection(id) {
                 // Without held segments, which go out as they would from a closed socket.
                 let held = std::mem::take(&mut connection.end(side).held);
-                connection.break_end(side, io::ErrorKind::BrokenPipe);
+                connection.break_end(side, CLOSED);
                 connection.end(side).held = held;
             }
         }
@@ -130,11 +130,7 @@ impl fmt::Debug for Substream {
 }
 
 impl AsyncRead for Substream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut [u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut state = self.network.lock();
         let Some(connection) = state.connection(self.connection) else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
@@ -196,6 +192,9 @@ impl AsyncWrite for Substream {
         if stream.half(self.side).reset {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
+        if stream.half(other(self.side)).finish_sent {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
         if bytes.is_empty() {
             return Poll::Ready(Ok(0));
         }
@@ -247,8 +246,9 @@ impl Network {
         let finish_sent = place.half(other(side)).finish_sent;
         let half = place.half(side);
         half.dropped = true;
+        // What is on its way still counts.
+        half.outstanding -= half.arrived.iter().map(|chunk| chunk.len()).sum::<usize>() - half.read;
         half.arrived.clear();
-        half.outstanding = 0;
         (half.reader, half.read) = (None, 0);
         let (finished, reset) = (half.finished, half.reset);
         let mark = match (finish_sent, finished) {

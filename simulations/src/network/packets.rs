@@ -5,14 +5,17 @@ use std::{io, task::Waker};
 use super::{
     Admission, State,
     connection::{
-        Connection, ConnectionId, Content, GIVE_UP, Segment, Side, StreamId, WINDOW, other, wake,
+        CLOSED, Connection, ConnectionId, Content, GIVE_UP, Segment, Side, StreamId, WINDOW, other, wake,
     },
     discovery::Announcement,
     index,
     links::{self, nanoseconds},
     traffic::{Class, HANDSHAKE_BYTES, SEGMENT_BYTES, on_the_wire},
 };
-use crate::{trace::TraceEvent, virtual_machine::{HostId, now}};
+use crate::{
+    trace::TraceEvent,
+    virtual_machine::{HostId, now},
+};
 
 pub(super) type DialId = u64;
 
@@ -26,6 +29,8 @@ pub(super) struct Dial {
     pub(super) outcome: Option<Result<ConnectionId, io::ErrorKind>>,
     pub(super) waker: Option<Waker>,
     tries: u32,
+    /// It was refused or swallowed, and is counted as such.
+    turned_away: bool,
 }
 
 /// Something that is due at some time.
@@ -60,8 +65,11 @@ impl State {
             Event::Established(id, side) => self.established(now, id, side),
             Event::Segment(id, side, segment) => self.arrive(now, id, side, segment),
             Event::Broken(id, side) => {
+                let passes = self.path_passes(id, other(side));
                 if let Some(connection) = self.connection(id) {
-                    connection.break_end(side, io::ErrorKind::ConnectionReset);
+                    if passes {
+                        connection.break_end(side, io::ErrorKind::ConnectionReset);
+                    }
                     connection.references -= 1;
                     self.release(id);
                 }
@@ -75,7 +83,7 @@ impl State {
     pub(super) fn dial(&mut self, from: HostId, address: std::net::Ipv4Addr, port: u16) -> DialId {
         self.next_dial += 1;
         let to = self.by_address.get(&address).copied();
-        let dial = Dial { from, to, port, outcome: None, waker: None, tries: 0 };
+        let dial = Dial { from, to, port, outcome: None, waker: None, tries: 0, turned_away: false };
         self.dials.insert(self.next_dial, dial);
         let id = self.next_dial;
         self.send_syn(now(), id);
@@ -84,6 +92,9 @@ impl State {
 
     fn send_syn(&mut self, now: u64, id: DialId) {
         let Some(dial) = self.dials.get_mut(&id) else { return };
+        if dial.outcome.is_some() {
+            return;
+        }
         dial.tries += 1;
         let (from, to, tries) = (dial.from, dial.to, dial.tries);
         self.host(from).sent_bytes += SEGMENT_BYTES;
@@ -96,20 +107,21 @@ impl State {
             && self.passes(from, to)
             && let Some((settings, [from, to], random)) = self.path(from, to)
         {
-            let at = links::stream_arrival(settings, (from, to), (now, SEGMENT_BYTES), random);
-            self.schedule(at, Event::Syn(id));
+            let at = links::syn_arrival(settings, (from, to), (now, SEGMENT_BYTES), random);
+            if let Some(at) = at {
+                self.schedule(at, Event::Syn(id));
+            }
         }
     }
 
     fn syn(&mut self, now: u64, id: DialId) {
         let Some(dial) = self.dials.get(&id) else { return };
         let (from, Some(to), port) = (dial.from, dial.to, dial.port) else { return };
-        if dial.outcome.is_some() || !self.passes(to, from) {
+        if dial.outcome.is_some() || !self.passes(from, to) || !self.passes(to, from) {
             return;
         }
-        let host = self.host(to);
-        if host.admission == Admission::Swallow {
-            self.refused_connections += 1;
+        if self.host(to).admission == Admission::Swallow {
+            self.turn_away(id);
             return;
         }
         let latency = {
@@ -118,12 +130,12 @@ impl State {
         };
         let host = self.host(to);
         if host.admission == Admission::Refuse || !host.listening.contains(&port) {
-            self.refused_connections += 1;
+            self.turn_away(id);
             self.schedule(now + latency, Event::Refused(id));
             return;
         }
         let connection = self.add_connection(from, to);
-        self.host(to).incoming.push(connection);
+        self.host(to).incoming.push_back(connection);
         wake(self.host(to).transport_waker.take());
         self.settle_dial(id, Ok(connection));
         // The handshake of TCP is at its first packet; three more ways to the dialler's end of all, then one.
@@ -135,6 +147,14 @@ impl State {
             self.host(host).sent_bytes += HANDSHAKE_BYTES / 2;
         }
         self.traffic.add(Class::Transport, HANDSHAKE_BYTES);
+    }
+
+    fn turn_away(&mut self, id: DialId) {
+        if let Some(dial) = self.dials.get_mut(&id)
+            && !std::mem::replace(&mut dial.turned_away, true)
+        {
+            self.refused_connections += 1;
+        }
     }
 
     fn settle_dial(&mut self, id: DialId, outcome: Result<ConnectionId, io::ErrorKind>) {
@@ -181,24 +201,34 @@ impl State {
         let Some(connection) = self.connection(id) else { return };
         let hosts = [connection.end(side).host, connection.end(other(side)).host];
         let given_up = connection.ends.iter().any(|end| !end.open || end.broken.is_some());
+        // The dialler's end comes first.
+        let early = side == 1 && !connection.end(0).established;
         let [near, far] = hosts;
-        let waits = self.host(near).paused || self.host(far).paused || !self.passes(near, far);
-        if !given_up && waits {
+        let passes = self.path_passes(id, side) && self.path_passes(id, other(side));
+        if !given_up && (early || !passes || self.host(near).paused || self.host(far).paused) {
             // One of its packets is lost or not looked at; TCP sends it again.
             self.schedule(now + SYN_RETRY, Event::Established(id, side));
             return;
         }
         let Some(connection) = self.connection(id) else { return };
         connection.references -= 1;
-        let end = connection.end(side);
-        end.established = true;
-        wake(end.waker.take());
-        self.trace.add(&TraceEvent::Connected { at: now, from: near, to: far });
+        if !given_up {
+            let end = connection.end(side);
+            end.established = true;
+            wake(end.waker.take());
+            self.trace.add(&TraceEvent::Connected { at: now, from: near, to: far });
+        }
         self.release(id);
     }
 
     /// Sends what a node wrote.
-    pub(super) fn send_data(&mut self, id: ConnectionId, side: Side, stream: StreamId, bytes: &[u8]) -> usize {
+    pub(super) fn send_data(
+        &mut self,
+        id: ConnectionId,
+        side: Side,
+        stream: StreamId,
+        bytes: &[u8],
+    ) -> usize {
         let Some(connection) = self.connection(id) else { return 0 };
         let Some(place) = connection.stream(stream) else { return 0 };
         let receiving = place.half(other(side));
@@ -211,42 +241,53 @@ impl State {
         if place.class.is_none() && place.opener == side {
             place.class = Class::of_proposal(bytes);
         }
-        let segment = Segment {
-            stream: Some(stream),
-            content: Content::Data(bytes.into()),
-            wire: on_the_wire(bytes.len()),
-        };
-        self.send(id, side, segment);
+        self.send(id, side, Some(stream), Content::Data(bytes.into()), on_the_wire(bytes.len()));
         bytes.len()
     }
 
     /// Sends a mark on a stream, or that the connection is closed.
-    pub(super) fn send_mark(&mut self, id: ConnectionId, side: Side, stream: Option<StreamId>, mark: Content) {
-        self.send(id, side, Segment { stream, content: mark, wire: on_the_wire(0) });
+    pub(super) fn send_mark(
+        &mut self,
+        id: ConnectionId,
+        side: Side,
+        stream: Option<StreamId>,
+        mark: Content,
+    ) {
+        self.send(id, side, stream, mark, on_the_wire(0));
     }
 
-    fn send(&mut self, id: ConnectionId, side: Side, segment: Segment) {
+    fn send(&mut self, id: ConnectionId, side: Side, stream: Option<StreamId>, content: Content, wire: u64) {
         let now = now();
         let Some(connection) = self.connection(id) else { return };
-        if connection.end(side).broken.is_some() {
+        let end = connection.end(side);
+        if end.broken.is_some() {
             return;
         }
+        end.sent += 1;
+        let (number, waits) = (end.sent, !end.held.is_empty());
         connection.references += 1;
-        if let Some(stream) = segment.stream.and_then(|stream| connection.stream(stream)) {
+        if let Some(stream) = stream.and_then(|stream| connection.stream(stream)) {
             stream.references += 1;
         }
-        let severed = connection.severed;
-        let (from, to) = (connection.end(side).host, connection.end(other(side)).host);
-        let waits = !connection.end(side).held.is_empty();
-        if waits || severed || !self.passes(from, to) {
-            let Some(connection) = self.connection(id) else { return };
-            connection.end(side).held.push_back((now, segment));
-            if !waits {
-                self.schedule(now + nanoseconds(GIVE_UP), Event::GiveUp(id, side, now));
-            }
-            return;
+        let segment = Segment { stream, content, wire, number, sent_at: now, queued: false };
+        if waits || !self.path_passes(id, side) {
+            self.hold(now, id, side, segment);
+        } else {
+            self.transmit(now, id, side, segment);
         }
-        self.transmit(now, id, side, segment);
+    }
+
+    /// Keeps a segment, which is counted already, until the path lets it through.
+    fn hold(&mut self, now: u64, id: ConnectionId, side: Side, segment: Segment) {
+        let Some(connection) = self.connection(id) else { return };
+        let held = &mut connection.end(side).held;
+        let place = held.partition_point(|earlier| earlier.number < segment.number);
+        let since = segment.sent_at;
+        held.insert(place, segment);
+        if place == 0 {
+            let at = since.saturating_add(nanoseconds(GIVE_UP)).max(now);
+            self.schedule(at, Event::GiveUp(id, side, since));
+        }
     }
 
     /// Puts a segment, which is counted already, on its way.
@@ -264,6 +305,7 @@ impl State {
         let end = connection.end(other(side));
         end.last_arrival = end.last_arrival.max(at);
         let at = end.last_arrival;
+        let segment = Segment { queued: false, ..segment };
         self.schedule(at, Event::Segment(id, other(side), segment));
     }
 
@@ -271,7 +313,7 @@ impl State {
     pub(super) fn send_break(&mut self, id: ConnectionId, side: Side) {
         let Some(connection) = self.connection(id) else { return };
         let (from, to) = (connection.end(side).host, connection.end(other(side)).host);
-        if connection.severed || connection.end(other(side)).broken.is_some() || !self.passes(from, to) {
+        if connection.end(other(side)).broken.is_some() || !self.path_passes(id, side) {
             return;
         }
         let Some((settings, [from, to], random)) = self.path(from, to) else { return };
@@ -283,10 +325,11 @@ impl State {
     }
 
     fn arrive(&mut self, now: u64, id: ConnectionId, side: Side, segment: Segment) {
+        let Some(segment) = self.next_in_order(now, id, side, segment) else { return };
         let Some(connection) = self.connection(id) else { return };
         let (to, from) = (connection.end(side).host, connection.end(other(side)).host);
         let end = connection.end(side);
-        let Segment { stream, content, .. } = segment;
+        let Segment { stream, content, number, .. } = segment;
         if !end.open || end.broken.is_some() {
             connection.forget_segment(stream);
             if !matches!(content, Content::Close) {
@@ -295,8 +338,10 @@ impl State {
             self.release(id);
             return;
         }
+        end.received = number;
         if let Content::Data(bytes) = &content {
-            let class = stream.and_then(|stream| connection.stream(stream)?.class).unwrap_or(Class::Transport);
+            let class =
+                stream.and_then(|stream| connection.stream(stream)?.class).unwrap_or(Class::Transport);
             // The second kind of request, behind four bytes of length, see the protocol's WIRE.md.
             if class == Class::Presence && bytes.get(4) == Some(&1) {
                 self.exchanges += 1;
@@ -312,12 +357,49 @@ impl State {
             None => connection.break_end(side, io::ErrorKind::UnexpectedEof),
         }
         connection.forget_segment(stream);
+        if let Some(next) = connection.end(side).early.remove(&(number + 1)) {
+            self.schedule(now, Event::Segment(id, side, next));
+        }
         self.release(id);
+    }
+
+    /// Gives a segment back that may be received now. Others are lost in a cut and held by their sender, wait
+    /// in the queue of the interface, or for one before them that was lost.
+    fn next_in_order(&mut self, now: u64, id: ConnectionId, side: Side, segment: Segment) -> Option<Segment> {
+        let passes = self.path_passes(id, other(side));
+        let connection = self.connection(id)?;
+        let sender = connection.end(other(side));
+        if !passes || sender.held.front().is_some_and(|held| held.number < segment.number) {
+            if sender.sends_again() {
+                self.hold(now, id, other(side), segment);
+            } else {
+                connection.forget_segment(segment.stream);
+                self.release(id);
+            }
+            return None;
+        }
+        if !segment.queued {
+            let host = connection.end(side).host;
+            let interface = &mut self.hosts.get_mut(index(host))?.interface;
+            if let Some(at) = links::wait_in_queue(&self.settings, interface, now, segment.wire) {
+                self.schedule(at, Event::Segment(id, side, Segment { queued: true, ..segment }));
+                return None;
+            }
+        }
+        let end = self.connection(id)?.end(side);
+        if end.open && end.broken.is_none() && end.received + 1 < segment.number {
+            end.early.insert(segment.number, Segment { queued: true, ..segment });
+            return None;
+        }
+        Some(segment)
     }
 
     fn give_up(&mut self, id: ConnectionId, side: Side, since: u64) {
         let Some(connection) = self.connection(id) else { return };
-        if connection.end(side).held.front().is_some_and(|(held, _)| *held == since) {
+        let end = connection.end(side);
+        if end.held.front().is_some_and(|held| held.sent_at == since) {
+            // A closed end gives up as well.
+            end.broken.take_if(|why| *why == CLOSED);
             connection.break_end(side, io::ErrorKind::TimedOut);
             self.release(id);
         }
@@ -339,7 +421,7 @@ impl State {
         if self.held_since(id, side).is_some()
             && let Some(connection) = self.connection(id)
         {
-            for (_, segment) in std::mem::take(&mut connection.end(side).held) {
+            for segment in std::mem::take(&mut connection.end(side).held) {
                 self.transmit(now, id, side, segment);
             }
         }
@@ -348,15 +430,16 @@ impl State {
     /// Since when this end holds something that could pass now.
     fn held_since(&mut self, id: ConnectionId, side: Side) -> Option<u64> {
         let connection = self.connection(id)?;
-        let since = connection.end(side).held.front()?.0;
-        let (from, to) = (connection.end(side).host, connection.end(other(side)).host);
-        let passes = !connection.severed && self.passes(from, to);
-        passes.then_some(since)
+        let since = connection.end(side).held.front()?.sent_at;
+        self.path_passes(id, side).then_some(since)
     }
 
-    /// Whether a host is there to receive announcements.
-    pub(super) fn receives(&self, from: HostId, to: HostId) -> bool {
-        from != to && self.passes(from, to) && self.hosts.get(index(to)).is_some()
+    /// Whether what `side` sends reaches the other end.
+    fn path_passes(&self, id: ConnectionId, side: Side) -> bool {
+        let Some(Some(connection)) = self.connections.get(id) else { return false };
+        let [dialler, listener] = &connection.ends;
+        let (from, to) = if side == 0 { (dialler, listener) } else { (listener, dialler) };
+        !connection.severed && self.passes(from.host, to.host)
     }
 }
 

@@ -206,10 +206,7 @@ mod tests {
         spread.handle_chunk(5, 2, 0, &frame);
         spread.handle_chunk(6, 0, 1, &[&frame[..], &frame[..]].concat());
         spread.handle_chunk(7, 1, 0, &frame);
-        assert_eq!(
-            spread.tree().unwrap().edges,
-            [(2, None, 5, 0), (0, Some(2), 5, 1), (1, Some(0), 6, 2)]
-        );
+        assert_eq!(spread.tree().unwrap().edges, [(2, None, 5, 0), (0, Some(2), 5, 1), (1, Some(0), 6, 2)]);
         assert_eq!(spread.copies(), 4);
         assert_eq!(spread.copies_per_receipt(), Some(2.0));
         assert_eq!(spread.hops(), Some((1.5, 2)));

@@ -21,7 +21,7 @@ use libp2p::{
 
 use super::{
     Network,
-    connection::{ConnectionId, Side},
+    connection::{ConnectionId, LISTENER, Side, wake},
     muxer::Muxer,
     packets::DialId,
 };
@@ -55,18 +55,20 @@ impl Transport for HostTransport {
         let Some((_, port)) = ip_and_port(&address) else {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
+        self.stop_listening();
         self.listener = Some((id, port));
         let mut state = self.network.lock();
         state.host(self.host).listening.insert(port);
+        wake(state.host(self.host).transport_waker.take());
         Ok(())
     }
 
     fn remove_listener(&mut self, id: ListenerId) -> bool {
-        let removed = self.listener.take_if(|(listener, _)| *listener == id);
-        if let Some((_, port)) = removed {
-            self.network.lock().host(self.host).listening.remove(&port);
+        let listens = self.listener.is_some_and(|(listener, _)| listener == id);
+        if listens {
+            self.stop_listening();
         }
-        removed.is_some()
+        listens
     }
 
     fn dial(&mut self, address: Multiaddr, _: DialOpts) -> Result<Dialling, TransportError<io::Error>> {
@@ -74,29 +76,28 @@ impl Transport for HostTransport {
             return Err(TransportError::MultiaddrNotSupported(address));
         };
         let dial = self.network.lock().dial(self.host, ip, port);
-        Ok(Dialling { network: self.network.clone(), dial, handshake: None, limit: Delay::new(CONNECT_TIMEOUT) })
+        let limit = Some(Delay::new(CONNECT_TIMEOUT));
+        Ok(Dialling { network: self.network.clone(), dial, handshake: None, limit })
     }
 
-    fn poll(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<TransportEvent<Handshake, io::Error>> {
-        let Some((listener_id, port)) = self.listener else { return Poll::Pending };
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<TransportEvent<Handshake, io::Error>> {
         let mut state = self.network.lock();
         let host = state.host(self.host);
+        let Some((listener_id, port)) = self.listener else {
+            host.transport_waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
         let address = host.interface.address;
         if host.told_address != Some(address) {
             return Poll::Ready(match host.told_address.take() {
-                Some(old) => {
-                    TransportEvent::AddressExpired { listener_id, listen_addr: tcp(old, port) }
-                }
+                Some(old) => TransportEvent::AddressExpired { listener_id, listen_addr: tcp(old, port) },
                 None => {
                     host.told_address = Some(address);
                     TransportEvent::NewAddress { listener_id, listen_addr: tcp(address, port) }
                 }
             });
         }
-        let Some(connection) = host.incoming.pop() else {
+        let Some(connection) = host.incoming.pop_front() else {
             host.transport_waker = Some(cx.waker().clone());
             return Poll::Pending;
         };
@@ -108,7 +109,7 @@ impl Transport for HostTransport {
             upgrade: Handshake {
                 network: self.network.clone(),
                 connection: Some(connection),
-                side: 1,
+                side: LISTENER,
                 limit: Delay::new(CONNECT_TIMEOUT),
             },
             local_addr: tcp(address, port),
@@ -117,12 +118,29 @@ impl Transport for HostTransport {
     }
 }
 
+impl HostTransport {
+    fn stop_listening(&mut self) {
+        if let Some((_, port)) = self.listener.take() {
+            let mut state = self.network.lock();
+            state.host(self.host).listening.remove(&port);
+            state.drop_untaken(self.host);
+        }
+    }
+}
+
+impl Drop for HostTransport {
+    fn drop(&mut self) {
+        self.stop_listening();
+    }
+}
+
 /// A connection that is being made by this host.
 struct Dialling {
     network: Network,
     dial: DialId,
     handshake: Option<Handshake>,
-    limit: Delay,
+    /// For all of it; the handshake has it from when there is one.
+    limit: Option<Delay>,
 }
 
 impl Future for Dialling {
@@ -145,7 +163,7 @@ impl Future for Dialling {
         match outcome {
             Some(Ok(connection)) => {
                 self.network.lock().dials.remove(&self.dial);
-                let limit = std::mem::replace(&mut self.limit, Delay::new(CONNECT_TIMEOUT));
+                let limit = self.limit.take().unwrap_or_else(|| Delay::new(CONNECT_TIMEOUT));
                 let network = self.network.clone();
                 let mut handshake = Handshake { network, connection: Some(connection), side: 0, limit };
                 let poll = handshake.poll_unpin(cx);
@@ -153,7 +171,10 @@ impl Future for Dialling {
                 poll
             }
             Some(Err(kind)) => Poll::Ready(Err(kind.into())),
-            None => self.limit.poll_unpin(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+            None => match &mut self.limit {
+                Some(limit) => limit.poll_unpin(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+                None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
+            },
         }
     }
 }

@@ -106,8 +106,8 @@ impl Agreement {
     pub(super) fn shown_present(&self, column: usize) -> u64 {
         let own = self.nodes.get(column).copied();
         let others = self.rows.iter().enumerate().filter(|(node, row)| row.live && Some(*node) != own);
-        let present = others
-            .filter(|(_, row)| row.cells.get(column).is_some_and(|cell| cell.shown == Shown::Present));
+        let present =
+            others.filter(|(_, row)| row.cells.get(column).is_some_and(|cell| cell.shown == Shown::Present));
         u64::try_from(present.count()).unwrap_or(u64::MAX)
     }
 

@@ -277,20 +277,21 @@ impl Oracles {
     /// A few of the pairs that disagree, in words.
     pub fn disagreements(&self) -> String {
         let state = self.lock();
-        let words = state.agreement.some_wrong(DISAGREEMENTS_SHOWN).into_iter().map(|(node, of, cell, truth)| {
-            let shown = match cell.shown {
-                Shown::Nothing => "nothing".to_owned(),
-                Shown::Present => format!("present with change {}", cell.change),
-                Shown::Left => "left".to_owned(),
-                Shown::Lost => "lost".to_owned(),
-            };
-            let truth = match truth {
-                Truth::Unborn => "never ran".to_owned(),
-                Truth::Alive { change } => format!("runs with change {change}"),
-                Truth::Gone => "is gone".to_owned(),
-            };
-            format!("node {node} shows of node {of} {shown}, which {truth}")
-        });
+        let words =
+            state.agreement.some_wrong(DISAGREEMENTS_SHOWN).into_iter().map(|(node, of, cell, truth)| {
+                let shown = match cell.shown {
+                    Shown::Nothing => "nothing".to_owned(),
+                    Shown::Present => format!("present with change {}", cell.change),
+                    Shown::Left => "left".to_owned(),
+                    Shown::Lost => "lost".to_owned(),
+                };
+                let truth = match truth {
+                    Truth::Unborn => "never ran".to_owned(),
+                    Truth::Alive { change } => format!("runs with change {change}"),
+                    Truth::Gone => "is gone".to_owned(),
+                };
+                format!("node {node} shows of node {of} {shown}, which {truth}")
+            });
         words.collect::<Vec<_>>().join("; ")
     }
 
@@ -420,7 +421,9 @@ impl State {
     /// The number of the change that a document tells, after a look at whether it was published so.
     fn check_document(&mut self, now: u64, node: usize, column: usize, view: &PresentityView) -> u32 {
         *self.checked.entry(AUTHENTIC).or_default() += 1;
-        let (Some(subject), Some(information)) = (self.subject_of(column), &view.information) else { return 0 };
+        let (Some(subject), Some(information)) = (self.subject_of(column), &view.information) else {
+            return 0;
+        };
         let change = change_of(information);
         let said = change.is_some_and(|change| change <= subject.asked)
             && information.display_name == subject.name
@@ -438,9 +441,10 @@ impl State {
         }
         let Some(started_at) = self.subjects.get(node).map(|subject| subject.started_at) else { return };
         let Some(subject) = self.subject_of(column) else { return };
-        let news = subject.published.iter().filter(|(number, at)| {
-            (before + 1..=after).contains(number) && *at >= started_at
-        });
+        let news = subject
+            .published
+            .iter()
+            .filter(|(number, at)| (before + 1..=after).contains(number) && *at >= started_at);
         let news: Vec<_> = news.map(|(_, at)| (now - at) as f64 / 1e6).collect();
         self.changes.extend(news);
     }

@@ -230,7 +230,8 @@ fn check_ends(scenario: &Scenario, expect: &Expect) -> Check {
             "with a restart or a graceful [churn] only",
         ));
     }
-    let gone = [FaultKind::Crash, FaultKind::PowerCut, FaultKind::Suspend, FaultKind::Pause, FaultKind::CablePull];
+    let gone =
+        [FaultKind::Crash, FaultKind::PowerCut, FaultKind::Suspend, FaultKind::Pause, FaultKind::CablePull];
     let dies = churn.is_some_and(|churn| churn.graceful < 1.0) || may_fault(scenario, &gone);
     if expect.loss_seen.is_some() && !dies {
         let words = "`loss_seen` is demanded, but no node ever dies without a goodbye".to_owned();
@@ -261,7 +262,8 @@ fn needed_for(scenario: &Scenario, sometimes: Sometimes) -> Option<&'static str>
     let (is_possible, needed) = match sometimes {
         Sometimes::Partition => (faults(&[FaultKind::Partition]), "with a fault of kind partition only"),
         Sometimes::Crash => (
-            churn.is_some_and(|churn| churn.graceful < 1.0) || faults(&[FaultKind::Crash, FaultKind::PowerCut]),
+            churn.is_some_and(|churn| churn.graceful < 1.0)
+                || faults(&[FaultKind::Crash, FaultKind::PowerCut]),
             "with a fault of kind crash or a [churn] that kills only",
         ),
         Sometimes::Restart => (

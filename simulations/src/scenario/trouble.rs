@@ -197,7 +197,9 @@ impl Fault {
                 return Err(section.contradiction(field, words, "leave it out, or write a second fault"));
             }
         }
-        if section.has("keep_disk") && !matches!(kind, FaultKind::Crash | FaultKind::PowerCut | FaultKind::Restart) {
+        if section.has("keep_disk")
+            && !matches!(kind, FaultKind::Crash | FaultKind::PowerCut | FaultKind::Restart)
+        {
             let words = format!("`keep_disk` is for crash, power-cut and restart only, and this is a {kind}");
             return Err(section.contradiction("keep_disk", words, "leave it out"));
         }

@@ -118,9 +118,11 @@ impl Executor {
         self.release_busy();
         loop {
             self.take_spawned();
-            let Some(id) = self.next_ready() else { return };
+            let Some(id) = self.next_ready() else { break };
             self.poll(id);
         }
+        // Whoever moves the simulation is on no host, and its clock never slept.
+        virtual_time::set_lag(0);
     }
 
     /// When a busy host goes on, if one is.
@@ -140,9 +142,18 @@ impl Executor {
                 self.tasks.get_mut(task)?.take()
             })
             .collect();
-        // What they spawned and nobody took yet goes with them.
-        SPAWNED.with_borrow_mut(|spawned| spawned.retain(|(owner, _)| *owner != host));
         drop(dropped);
+        // What they spawned and nobody took yet goes with them, also what they spawned as they were dropped.
+        loop {
+            let (theirs, others) = SPAWNED.take().into_iter().partition(|(owner, _)| *owner == host);
+            SPAWNED.set(others);
+            let theirs: Vec<(HostId, Task)> = theirs;
+            if theirs.is_empty() {
+                return;
+            }
+            // Outside of the borrow, since it may spawn.
+            drop(theirs);
+        }
     }
 
     /// Stops or continues `host`. What became ready meanwhile runs when it goes on.
@@ -271,6 +282,10 @@ impl Drop for Executor {
         READY.with_borrow_mut(VecDeque::clear);
     }
 }
+
+#[cfg(test)]
+#[path = "executor_tests.rs"]
+mod tests;
 
 fn index(host: HostId) -> usize {
     usize::try_from(host).unwrap_or(usize::MAX)

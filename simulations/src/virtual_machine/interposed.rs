@@ -35,12 +35,16 @@ pub(super) fn leave() {
 /// As for the C function: `time` must be null or point to memory for a `timespec`.
 // SAFETY: the name and the signature are those of POSIX, and the contract is kept, see the body.
 #[unsafe(no_mangle)]
-pub(super) unsafe extern "C" fn clock_gettime(clock: libc::clockid_t, time: *mut libc::timespec) -> libc::c_int {
+pub(super) unsafe extern "C" fn clock_gettime(
+    clock: libc::clockid_t,
+    time: *mut libc::timespec,
+) -> libc::c_int {
     let nanoseconds = match clock {
-        libc::CLOCK_MONOTONIC
-        | libc::CLOCK_MONOTONIC_COARSE
-        | libc::CLOCK_MONOTONIC_RAW
-        | libc::CLOCK_BOOTTIME => virtual_time::host_now().map(|now| now + MONOTONIC_START),
+        libc::CLOCK_MONOTONIC | libc::CLOCK_MONOTONIC_COARSE | libc::CLOCK_MONOTONIC_RAW => {
+            virtual_time::host_now().map(|now| now + MONOTONIC_START)
+        }
+        // It goes on while the host is suspended.
+        libc::CLOCK_BOOTTIME => virtual_time::now().map(|now| now + MONOTONIC_START),
         libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE => {
             virtual_time::now().map(|now| now + UNIX_START_SECONDS * SECOND)
         }

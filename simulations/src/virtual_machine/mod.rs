@@ -22,8 +22,8 @@ use std::{marker::PhantomData, time::Duration};
 use futures_timer::virtual_time;
 use rand::{SeedableRng, rngs::StdRng};
 
-pub use self::executor::HostId;
 use self::executor::Executor;
+pub use self::executor::HostId;
 
 /// The calling thread as a simulation; it is one until this is dropped.
 #[derive(Debug)]
@@ -56,6 +56,10 @@ impl Machine {
     /// Moves the clock to `until`, or to the next thing that is due in the executor or among the timers if that
     /// comes first. Nothing must be ready: `until` is when the next thing outside of tasks happens, which
     /// what tasks do may bring nearer.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "the clock is the machine's, though the thread keeps it"
+    )]
     pub fn advance(&mut self, until: u64) {
         let due = [virtual_time::next_deadline(), self.executor.next_deadline()];
         let next = due.into_iter().flatten().chain([until]).min().unwrap_or(until);

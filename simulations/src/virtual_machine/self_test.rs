@@ -91,7 +91,8 @@ fn draw(seed: u64) -> Result<Drawn, Leak> {
     if early || delay.now_or_never().is_none() {
         return Err(Leak::Timers);
     }
-    if start.elapsed() != Duration::from_nanos(1_500_000_001) || wall.elapsed().ok() != Some(start.elapsed()) {
+    if start.elapsed() != Duration::from_nanos(1_500_000_001) || wall.elapsed().ok() != Some(start.elapsed())
+    {
         return Err(Leak::ClockIgnored);
     }
     let state = RandomState::new();

@@ -8,8 +8,8 @@ use crate::{
     network::{spread::Tree, traffic::Class},
     oracles::{self, Findings},
     report::{
-        AgreementPoint, Better, DeliveryPoint, DisseminationTree, Drawn, FORMAT, Metric, Outcome, Phase, Report,
-        SometimesCount, TrafficPoint, TreeEdge,
+        AgreementPoint, Better, DeliveryPoint, DisseminationTree, Drawn, FORMAT, Metric, Outcome, Phase,
+        Report, SometimesCount, TrafficPoint, TreeEdge,
     },
     scenario::{Failing, Scenario, Sometimes},
     virtual_machine::now,
@@ -123,12 +123,22 @@ impl World {
         let mut metrics = Metrics(Vec::new());
         let at = |nanoseconds: Option<u64>| nanoseconds.map(|nanoseconds| nanoseconds as f64 / 1e6);
         metrics.add("joined", "ms", at(measured.joined), millis(expect.joined_within), None);
-        metrics.quantiles("change", &findings.changes, [millis(expect.change_p50), millis(expect.change_p99)]);
+        metrics.quantiles(
+            "change",
+            &findings.changes,
+            [millis(expect.change_p50), millis(expect.change_p99)],
+        );
         metrics.add("change, last node", "ms", most(&findings.changes), millis(expect.change_all), None);
         metrics.add("leave seen by all", "ms", most(&findings.leaves), millis(expect.leave_seen), None);
         let least = "no less than a round trip and a timeout".to_owned();
         metrics.add("death seen by all", "ms", most(&findings.losses), millis(expect.loss_seen), Some(least));
-        metrics.add("converged after heal", "ms", at(measured.converged), millis(expect.converged_within), None);
+        metrics.add(
+            "converged after heal",
+            "ms",
+            at(measured.converged),
+            millis(expect.converged_within),
+            None,
+        );
         metrics.add("bytes spent after heal", "B", measured.heal_bytes.map(|bytes| bytes as f64), None, None);
         let bound = expect.false_lost.map(|most| most as f64);
         metrics.add("falsely shown lost", "times", Some(findings.false_lost as f64), bound, None);
@@ -145,7 +155,13 @@ impl World {
         let (copies, hops) = self.network.with_spread(|spread| (spread.copies_per_receipt(), spread.hops()));
         let degree = GOSSIP_DEGREE;
         let theory = format!("{} to {} for degree {degree}", degree / 2.0, degree - 1.0);
-        metrics.add("copies per record and node", "copies", copies, self.scenario.expect.copies, Some(theory));
+        metrics.add(
+            "copies per record and node",
+            "copies",
+            copies,
+            self.scenario.expect.copies,
+            Some(theory),
+        );
         let nodes = self.scenario.nodes as f64;
         let theory = format!("ln N / ln(degree - 1) = {:.1}", nodes.ln() / (degree - 1.0).ln());
         metrics.add("hops, mean", "hops", hops.map(|(mean, _)| mean), None, Some(theory));
@@ -156,7 +172,13 @@ impl World {
         let idle = &self.measurements.idle;
         let mean = (!idle.is_empty()).then(|| idle.iter().sum::<f64>() / idle.len() as f64);
         let bound = self.scenario.expect.idle_bytes_per_second;
-        metrics.add("idle, sent per node", "B/s", mean, bound, Some("flat in the number of nodes".to_owned()));
+        metrics.add(
+            "idle, sent per node",
+            "B/s",
+            mean,
+            bound,
+            Some("flat in the number of nodes".to_owned()),
+        );
         let traffic = self.network.traffic();
         let node_seconds = self.scenario.nodes as f64 * now() as f64 / 1e9;
         metrics.add("sent per node", "B/s", Some(traffic.total() as f64 / node_seconds), None, None);
@@ -174,7 +196,8 @@ impl World {
     fn hold_bounds(&self, metrics: &[Metric]) {
         for metric in metrics {
             let Some(bound) = metric.bound.filter(|bound| metric.value > *bound) else { continue };
-            let what = format!("{} is {:.1} {}, at most {bound} is allowed", metric.name, metric.value, metric.unit);
+            let what =
+                format!("{} is {:.1} {}, at most {bound} is allowed", metric.name, metric.value, metric.unit);
             self.oracles.violate(oracles::BOUND, what);
         }
         let findings = self.oracles.findings();
@@ -220,7 +243,8 @@ impl World {
             at_milliseconds: at.saturating_sub(begun) as f64 / 1e6,
             hop: u32::from(*hop),
         });
-        let record = format!("the first change, of node {}", tree.edges.first().map_or(0, |(node, ..)| *node));
+        let record =
+            format!("the first change, of node {}", tree.edges.first().map_or(0, |(node, ..)| *node));
         DisseminationTree { record, edges: edges.collect() }
     }
 }
@@ -251,7 +275,14 @@ fn outcome(findings: &Findings) -> Outcome {
 struct Metrics(Vec<Metric>);
 
 impl Metrics {
-    fn add(&mut self, name: &str, unit: &str, value: Option<f64>, bound: Option<f64>, theory: Option<String>) {
+    fn add(
+        &mut self,
+        name: &str,
+        unit: &str,
+        value: Option<f64>,
+        bound: Option<f64>,
+        theory: Option<String>,
+    ) {
         if let Some(value) = value.filter(|value| value.is_finite()) {
             let (name, unit) = (name.to_owned(), unit.to_owned());
             self.0.push(Metric { name, unit, value, bound, theory, better: Better::Lower });

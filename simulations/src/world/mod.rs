@@ -112,8 +112,7 @@ impl World {
         let seed = options.seed;
         let machine = Machine::start(purpose(seed, 1), scenario.shuffle);
         let trace = options.trace.clone();
-        let network =
-            Network::new(links(scenario), scenario.nodes, purpose(seed, 2), trace.clone());
+        let network = Network::new(links(scenario), scenario.nodes, purpose(seed, 2), trace.clone());
         let interner = RecordInterner::default();
         let publishers = publishers(scenario, seed);
         let segments = u32::try_from(scenario.network.segments).unwrap_or(1).max(1);
@@ -180,9 +179,7 @@ impl World {
     }
 
     fn has_joined(&self) -> bool {
-        now() >= self.last_start
-            && self.oracles.disagreeing() == 0
-            && self.nodes.iter().all(Node::is_running)
+        now() >= self.last_start && self.oracles.disagreeing() == 0 && self.nodes.iter().all(Node::is_running)
     }
 
     fn safety_phase(&mut self) {

@@ -72,7 +72,9 @@ impl Plan {
     fn draw_faults(&mut self, scenario: &Scenario, random: &mut StdRng) {
         let Some(drawn) = &scenario.drawn_faults else { return };
         for number in 0..drawn.count {
-            let Some(kind) = drawn.kinds.get(random.random_range(0..drawn.kinds.len().max(1))) else { return };
+            let Some(kind) = drawn.kinds.get(random.random_range(0..drawn.kinds.len().max(1))) else {
+                return;
+            };
             let fault = draw_fault(scenario, *kind, random);
             let value = format!(
                 "{} at {} for {}, {} nodes",
@@ -183,7 +185,11 @@ fn draw_fault(scenario: &Scenario, kind: FaultKind, random: &mut StdRng) -> Faul
         keep_disk: random.random_bool(0.8),
         factor: if kind == FaultKind::SlowCpu { random.random_range(10.0..200.0) } else { 1.0 },
         loss: if kind == FaultKind::Loss { random.random_range(0.05..0.4) } else { 0.0 },
-        skew: if kind == FaultKind::ClockSkew { Skew { ahead, by } } else { Skew { ahead, by: Duration::ZERO } },
+        skew: if kind == FaultKind::ClockSkew {
+            Skew { ahead, by }
+        } else {
+            Skew { ahead, by: Duration::ZERO }
+        },
     }
 }
 

@@ -2,12 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hereabouts::mesh::{
-    self, MeshConfig,
-    clock::Clock,
-    events::EventLog,
-    handle::MeshHandle,
-};
+use hereabouts::mesh::{self, MeshConfig, clock::Clock, events::EventLog, handle::MeshHandle};
 use hereabouts_protocol::{
     identity::Presentity,
     node::NodeLimits,
@@ -78,12 +73,7 @@ impl Node {
     }
 
     pub(super) fn known(&self) -> Known {
-        Known {
-            host: self.host,
-            presentity: self.presentity,
-            name: self.name(),
-            publishes: self.publishes,
-        }
+        Known { host: self.host, presentity: self.presentity, name: self.name(), publishes: self.publishes }
     }
 
     fn name(&self) -> String {
@@ -116,12 +106,15 @@ impl World {
             let oracles = oracles.clone();
             Box::new(move |event: &mesh::events::LoggedEvent| oracles.handle_event(number, &event.event))
         };
-        let seed = purpose(self.options.seed, (node.starts << 40) | u64::try_from(number).unwrap_or(0) | SEEDS);
+        let seed =
+            purpose(self.options.seed, (node.starts << 40) | u64::try_from(number).unwrap_or(0) | SEEDS);
         let config = MeshConfig {
             key: node.key.clone(),
             realm: realm(),
             display_name: Some(node.name()),
-            listen: vec![Multiaddr::empty().with(Protocol::Ip4([0, 0, 0, 0].into())).with(Protocol::Tcp(PORT))],
+            listen: vec![
+                Multiaddr::empty().with(Protocol::Ip4([0, 0, 0, 0].into())).with(Protocol::Tcp(PORT)),
+            ],
             peers,
             transport: self.network.transport(node.host),
             discovery: self.network.discovery(node.host, looks(&self.scenario)),

@@ -15,8 +15,12 @@ use crate::{
 impl World {
     /// Some live publisher changes its status.
     pub(crate) fn change(&mut self) {
-        let live: Vec<_> =
-            self.nodes.iter().filter(|node| node.publishes && node.is_running()).map(|node| node.number).collect();
+        let live: Vec<_> = self
+            .nodes
+            .iter()
+            .filter(|node| node.publishes && node.is_running())
+            .map(|node| node.number)
+            .collect();
         let Some(number) = self.draw(&live) else { return };
         let Some(node) = self.nodes.get(number) else { return };
         let (Some(handle), host) = (node.handle(), node.host) else { return };
