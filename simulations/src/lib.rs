@@ -1,5 +1,6 @@
 //! Whether Hereabouts holds at scale.
 
+mod adversaries;
 pub mod build;
 pub mod capsule;
 pub mod disk;

@@ -14,7 +14,7 @@ macro_rules! shipped {
     };
 }
 
-shipped!["lan-party", "campus"];
+shipped!["lan-party", "campus", "forgers", "message-storm"];
 
 /// All of them, in the order in which they are to be read.
 ///

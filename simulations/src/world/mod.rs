@@ -32,6 +32,7 @@ pub use self::measure::ended_as_wanted;
 pub(crate) use self::plan::{Action, describe};
 use self::{measure::Measurements, plan::Plan, process::Node};
 use crate::{
+    adversaries::{self, Refusals},
     disk::{RecordInterner, SimulatedDisk},
     faults::Faults,
     network::{Network, links::LinkSettings},
@@ -103,6 +104,8 @@ pub(crate) struct World {
     last_start: u64,
     /// Nodes whose processes have ended by themselves.
     ended: Arc<Mutex<Vec<usize>>>,
+    /// What adversaries learned on the wire.
+    answers: adversaries::Answers,
     /// The last: what the others hold is dropped while it still runs.
     pub(crate) machine: Machine,
 }
@@ -112,7 +115,8 @@ impl World {
         let seed = options.seed;
         let machine = Machine::start(purpose(seed, 1), scenario.shuffle);
         let trace = options.trace.clone();
-        let network = Network::new(links(scenario), scenario.nodes, purpose(seed, 2), trace.clone());
+        let hosts = scenario.nodes + adversaries::count(scenario);
+        let network = Network::new(links(scenario), hosts, purpose(seed, 2), trace.clone());
         let interner = RecordInterner::default();
         let publishers = publishers(scenario, seed);
         let segments = u32::try_from(scenario.network.segments).unwrap_or(1).max(1);
@@ -128,6 +132,18 @@ impl World {
             .collect();
         let known = nodes.iter().map(Node::known).collect();
         let oracles = Oracles::new(network.clone(), trace, known, scenario.expect.departures);
+        let around = adversaries::Surroundings {
+            scenario,
+            network: &network,
+            oracles: &oracles,
+            realm: realm(),
+            honest: nodes.iter().map(|node| (node.host, node.presentity)).collect(),
+        };
+        let answers = adversaries::start(
+            &around,
+            |number| key(seed, scenario.nodes + number),
+            |number| purpose(seed, ADVERSARIES + u64::try_from(number).unwrap_or(0)),
+        );
         let mut world = Self {
             scenario: scenario.clone(),
             options: options.clone(),
@@ -141,6 +157,7 @@ impl World {
             random: StdRng::seed_from_u64(purpose(seed, 3)),
             last_start: 0,
             ended: Arc::default(),
+            answers,
             machine,
         };
         let plan = Plan::of(scenario, seed);
@@ -174,8 +191,24 @@ impl World {
             self.oracles.violate(oracles::AGREEMENT, what);
         }
         self.begin_phase(3, "end");
+        self.count_refusals();
         self.check_messages();
         self.report()
+    }
+
+    /// What became of the adversaries' doings, which honest nodes know.
+    fn count_refusals(&mut self) {
+        if self.scenario.adversaries.is_empty() {
+            return;
+        }
+        let nodes = self.nodes.iter().filter_map(|node| Some((node.host, node.handle()?)));
+        let refusals = Refusals::ask(nodes);
+        self.advance_until(now() + ASKING, |_| refusals.is_complete());
+        for (what, times) in refusals.of_adversaries(&self.scenario, &self.answers) {
+            for _ in 0..times {
+                self.oracles.count(what);
+            }
+        }
     }
 
     fn has_joined(&self) -> bool {
@@ -345,6 +378,10 @@ fn looks(scenario: &Scenario) -> bool {
 
 /// Purposes from here on are the keys of the nodes.
 const KEYS: u64 = 1 << 32;
+/// And these the seeds of the adversaries.
+const ADVERSARIES: u64 = 1 << 33;
+/// No node takes that long to say what it refused, in nanoseconds.
+const ASKING: u64 = 1_000_000_000;
 /// Futures of libp2p are large, and are polled within each other.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
 const IDLE_SETTLE: u64 = 10_000_000_000;
