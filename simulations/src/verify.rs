@@ -19,7 +19,7 @@ thread_local! {
 ///
 /// # Errors
 /// Those of [`PresenceRecord::verify`].
-pub fn once(bytes: &[u8], realm: &Realm) -> Result<PresenceRecord, RecordError> {
+pub(crate) fn once(bytes: &[u8], realm: &Realm) -> Result<PresenceRecord, RecordError> {
     ANSWERS.with_borrow_mut(|answers| {
         if let Some(answer) = answers.get(bytes) {
             return answer.clone();

@@ -61,7 +61,7 @@ const EXIT_CODES: &str = "Exit codes: 0 converged and safe, 1 internal error, 2 
     3 safety violation, 4 liveness failure, 5 something got worse (compare), 6 two runs of one seed differ";
 
 /// Runs the program.
-pub fn main() -> ExitCode {
+pub(super) fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

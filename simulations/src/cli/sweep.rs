@@ -69,7 +69,7 @@ impl Sweep {
         let failed = runs.iter().filter(|run| !world::ended_as_wanted(&scenario, run)).count();
         let sweep = report::Sweep {
             format: FORMAT,
-            scenario: scenario.name.clone(),
+            scenario: scenario.name,
             runs: runs.into_iter().map(Report::without_series).collect(),
         };
         println!("{}", sweep.table());

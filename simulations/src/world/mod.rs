@@ -4,7 +4,7 @@
 //! lets the scenario happen in three phases. *Join*: the nodes start, until all show all. *Safety*: workload,
 //! churn and faults, during which the oracles only watch for what must never happen. *Liveness*: everything
 //! that can be healed is, nothing new happens, and within the scenario's bound everybody must agree. What runs
-//! on the hosts is `hereabouts::mesh` with the libp2p that a machine runs; only what [`MeshConfig`] takes is
+//! on the hosts is `hereabouts::mesh` with the libp2p that a machine runs; only what [`MeshConfig`](hereabouts::mesh::MeshConfig) takes is
 //! the simulation's.
 //!
 //! Everything that is drawn is drawn from generators that the seed starts, one for each purpose, so that a
@@ -308,7 +308,7 @@ impl World {
         self.options.progress.phase.store(number, Ordering::Relaxed);
     }
 
-    fn check_messages(&mut self) {
+    fn check_messages(&self) {
         let inboxes: Vec<BTreeMap<_, usize>> = self
             .nodes
             .iter()

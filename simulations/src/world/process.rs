@@ -40,8 +40,6 @@ pub(crate) struct Node {
 #[derive(Debug, Clone)]
 pub(super) struct Process {
     state: Arc<Mutex<State>>,
-    /// Tells one process of a node from the next.
-    pub(super) number: u64,
 }
 
 #[derive(Debug, Default)]
@@ -138,7 +136,7 @@ impl World {
         let change = config.restored.information.as_ref().and_then(oracles::change_of).unwrap_or(0);
         let state = Arc::new(Mutex::new(State::default()));
         let ended = self.ended.clone();
-        node.process = Some(Process { state: state.clone(), number: node.starts });
+        node.process = Some(Process { state: state.clone() });
         executor::spawn(
             node.host,
             Box::pin(async move {

@@ -89,7 +89,13 @@ impl World {
                 if let (Some(handle), Some(watched)) = (node.handle(), drawn)
                     && watched != node.presentity
                 {
-                    executor::spawn(node.host, Box::pin(async move { drop(handle.watch(watched).await) }));
+                    executor::spawn(
+                        node.host,
+                        Box::pin(async move {
+                            // Too many are watched already, or the node is ending.
+                            let _ = handle.watch(watched).await;
+                        }),
+                    );
                 }
             }
         }
