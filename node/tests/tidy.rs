@@ -62,6 +62,7 @@ fn crates_depend_on_each_other_one_way() {
     };
     assert_eq!(ours("hereabouts-protocol"), [""; 0]);
     assert_eq!(ours("hereabouts"), ["hereabouts-protocol"]);
+    assert_eq!(ours("hereabouts-simulations"), ["hereabouts", "hereabouts-protocol"]);
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {

@@ -4,7 +4,7 @@
 //! that cuts nodes off or stops them excuses that they are shown lost meanwhile; lost packets and a slow
 //! processor do not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     disk::Loss,
@@ -24,6 +24,8 @@ pub(crate) struct Faults {
     pub(crate) spans: Vec<FaultSpan>,
     /// When suspended machines went to sleep.
     asleep: BTreeMap<usize, u64>,
+    /// Machines without power, which are off the network until they start again.
+    powerless: BTreeSet<usize>,
     /// Divisions so far, to number them.
     partitions: u32,
 }
@@ -32,11 +34,17 @@ impl World {
     /// Does what the plan says.
     pub(crate) fn act(&mut self, action: Action) {
         match action {
-            Action::Start(node) => self.start(node),
+            Action::Start(node) => {
+                if self.faults.powerless.remove(&node) {
+                    self.network.set_connected(self.host(node), true);
+                }
+                self.start(node);
+            }
             Action::Kill { node, power, keep_disk, away } => {
                 if power {
                     // Nothing of what its end would say gets out.
                     self.network.set_connected(self.host(node), false);
+                    self.faults.powerless.insert(node);
                 }
                 let kind = if power { FaultKind::PowerCut } else { FaultKind::Crash };
                 self.happened(kind, node, away);
@@ -71,7 +79,7 @@ impl World {
             }
         }
         for node in returning {
-            self.start(node);
+            self.act(Action::Start(node));
         }
     }
 

@@ -14,7 +14,7 @@ macro_rules! shipped {
     };
 }
 
-shipped!["lan-party", "campus", "forgers", "message-storm"];
+shipped!["lan-party", "campus", "forgers", "message-storm", "canary"];
 
 /// All of them, in the order in which they are to be read.
 ///
@@ -51,7 +51,8 @@ pub fn load(name: &str) -> Result<Scenario, LoadError> {
 pub enum LoadError {
     /// No such scenario ships.
     #[error(
-        "no scenario `{name}` ships with the simulator; {suggestion}`here-sim list` names them all, and a file ends in .toml"
+        "no scenario `{name}` ships with the simulator; {suggestion}`here-sim list` names them all, and a \
+         file ends in .toml"
     )]
     Unknown {
         /// What was asked for.

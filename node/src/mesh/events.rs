@@ -1,9 +1,9 @@
 //! The event log: what happened, in order, with a cursor, so that a listener who comes back misses nothing.
 //!
-//! The last [`EVENTS_KEPT`] events of this run are kept, unless told otherwise. A listener names the cursor of the last event it
-//! saw and gets everything after it; if that is no longer kept, or is of an earlier run of the node, it
-//! first gets [`Event::Gap`] and must read the state anew. Listeners read at their own pace from the log
-//! itself, so a slow one costs no memory and meets a gap at worst.
+//! The last [`EVENTS_KEPT`] events of this run are kept, unless told otherwise. A listener names the cursor
+//! of the last event it saw and gets everything after it; if that is no longer kept, or is of an earlier run
+//! of the node, it first gets [`Event::Gap`] and must read the state anew. Listeners read at their own pace
+//! from the log itself, so a slow one costs no memory and meets a gap at worst.
 
 use std::{
     collections::{BTreeMap, VecDeque},

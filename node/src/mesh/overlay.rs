@@ -5,10 +5,10 @@
 //!
 //! A peer is known by address from discovery, from its own record, from the last run, or because the
 //! PRINCIPAL gave it. Of two that find each other the one with the lower id dials, and the other only if
-//! nothing came of that after [`HIGHER_ID_WAITS`]. A node dials on its own until it has
-//! as many links as it is told ([`NEIGHBOURS`]), and lets more in. A connection becomes a *link* when its peer has said in
-//! the identify exchange that it is of our protocol and realm. Who says otherwise is *foreign*: disconnected
-//! and blocked until a new address of it is seen or [`FOREIGN_BLOCKED`] has passed; so is who passed on
+//! nothing came of that after [`HIGHER_ID_WAITS`]. A node dials on its own until it has as many links as it
+//! is told ([`NEIGHBOURS`]), and lets more in. A connection becomes a *link* when its peer has said in the
+//! identify exchange that it is of our protocol and realm. Who says otherwise is *foreign*: disconnected and
+//! blocked until a new address of it is seen or [`FOREIGN_BLOCKED`] has passed; so is who passed on
 //! [`REJECTED_MAX`] records that were rejected. Who says nothing for [`IDENTIFY_WITHIN`] is disconnected, and
 //! only a peer that identified itself ends the waits between tries.
 //!
@@ -46,6 +46,8 @@ pub(super) struct Overlay {
     links: usize,
     /// Peers by when they are to be dialled; those that are being dialled are not in it.
     dial_due: BTreeSet<(Timestamp, PeerId)>,
+    /// The same of those that were tried in vain more than [`TRIES_FEW`] times: these may have fewer dials.
+    dial_due_again: BTreeSet<(Timestamp, PeerId)>,
     /// Peers by when their connections are to be looked at.
     connections_due: BTreeSet<(Timestamp, PeerId)>,
     random: StdRng,
@@ -63,6 +65,7 @@ impl Overlay {
             dials: BTreeSet::new(),
             links: 0,
             dial_due: BTreeSet::new(),
+            dial_due_again: BTreeSet::new(),
             connections_due: BTreeSet::new(),
             random,
             outputs: VecDeque::new(),
@@ -301,11 +304,11 @@ impl Overlay {
 
     /// When [`Self::handle_timeout`] is due next.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        let can_dial = self.dials.len() < DIALS_MAX;
-        let dial = self.dial_due.first().filter(|_| can_dial);
-        let peers = dial.into_iter().chain(self.connections_due.first()).map(|(at, _)| *at);
+        let dial = self.dial_due.first().filter(|_| self.dials.len() < DIALS_MAX);
+        let dial_again = self.dial_due_again.first().filter(|_| self.dials.len() < DIALS_AGAIN_MAX);
+        let peers = dial.into_iter().chain(dial_again).chain(self.connections_due.first());
         let given = self.given.iter().filter_map(|given| given.dial_at);
-        peers.chain(given).chain(self.blocked.values().copied()).min()
+        peers.map(|(at, _)| *at).chain(given).chain(self.blocked.values().copied()).min()
     }
 
     /// Where to dial `peer` for a request: over TCP if it has such an address, since a dial that is refused
@@ -338,12 +341,17 @@ impl Overlay {
     /// Files a peer under the times at which something is due for it, after any of these changed.
     fn reschedule(&mut self, peer: &PeerId) {
         let Some(known) = self.peers.get_mut(peer) else { return };
-        let dial = known.dial_at.filter(|_| !self.dials.contains(peer));
+        let dial =
+            known.dial_at.filter(|_| !self.dials.contains(peer)).map(|at| (at, known.tries > TRIES_FEW));
         if known.filed_dial != dial {
-            if let Some(before) = std::mem::replace(&mut known.filed_dial, dial) {
-                self.dial_due.remove(&(before, *peer));
+            if let Some((before, again)) = std::mem::replace(&mut known.filed_dial, dial) {
+                let order = if again { &mut self.dial_due_again } else { &mut self.dial_due };
+                order.remove(&(before, *peer));
             }
-            self.dial_due.extend(dial.map(|at| (at, *peer)));
+            if let Some((at, again)) = dial {
+                let order = if again { &mut self.dial_due_again } else { &mut self.dial_due };
+                order.insert((at, *peer));
+            }
         }
         let identify = known.connections.iter().filter_map(|connection| connection.identify_by);
         let connections = identify.chain(known.settle_at).min();
@@ -367,8 +375,9 @@ impl Overlay {
         if let Some(peer) = idle.map(|(peer, _)| *peer)
             && let Some(dropped) = self.peers.remove(&peer)
         {
-            if let Some(at) = dropped.filed_dial {
-                self.dial_due.remove(&(at, peer));
+            if let Some((at, again)) = dropped.filed_dial {
+                let order = if again { &mut self.dial_due_again } else { &mut self.dial_due };
+                order.remove(&(at, peer));
             }
             if let Some(at) = dropped.filed_connections {
                 self.connections_due.remove(&(at, peer));
@@ -449,11 +458,13 @@ impl Overlay {
             let known = self.peers.get(peer)?;
             Some((!known.confirming, known.tries, *at, *peer))
         };
-        let mut due: Vec<_> = self.dial_due.iter().take_while(|(at, _)| *at <= now).filter_map(due).collect();
+        let orders = [&self.dial_due, &self.dial_due_again].into_iter();
+        let due_by_now = orders.flat_map(|order| order.iter().take_while(|(at, _)| *at <= now));
+        let mut due: Vec<_> = due_by_now.filter_map(due).collect();
         due.sort();
         for (_, tries, _, peer) in due {
             // Those that were not there for long leave room for those that may be.
-            if self.dials.len() >= if tries > TRIES_FEW { DIALS_MAX / 4 } else { DIALS_MAX } {
+            if self.dials.len() >= if tries > TRIES_FEW { DIALS_AGAIN_MAX } else { DIALS_MAX } {
                 return;
             }
             self.dial(now, peer);
@@ -523,8 +534,8 @@ struct Peer {
     confirming: bool,
     dial_at: Option<Timestamp>,
     settle_at: Option<Timestamp>,
-    /// Where it is in the two orders of due times.
-    filed_dial: Option<Timestamp>,
+    /// Where it is in the orders of due times: when, and whether in that of the many times tried.
+    filed_dial: Option<(Timestamp, bool)>,
     filed_connections: Option<Timestamp>,
     tries: u32,
     rejected: u32,
@@ -646,8 +657,9 @@ const REJECTED_MAX: u32 = 3;
 const PEERS_MAX: usize = 4096;
 const BLOCKED_MAX: usize = 1024;
 const DIALS_MAX: usize = 16;
-/// After so many tries in vain a peer gets a quarter of the dials only.
+/// After so many tries in vain a peer is dialled only while fewer than [`DIALS_AGAIN_MAX`] dials are under way.
 const TRIES_FEW: u32 = 3;
+const DIALS_AGAIN_MAX: usize = DIALS_MAX / 4;
 
 #[cfg(test)]
 #[path = "overlay_tests.rs"]

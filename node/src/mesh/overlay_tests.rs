@@ -139,6 +139,8 @@ fn those_that_were_not_there_for_long_do_not_keep_the_others_waiting() {
                 answers.insert(peer, now + 4000);
             }
         }
+        let due = overlay.poll_timeout();
+        assert!(due.is_none_or(|due| due > at(now)), "nothing is due that was not done: {due:?} at {now}");
     }
     overlay.handle_discovered(at(600_000), last, tcp(2));
     overlay.handle_record(at(600_000), last, vec![tcp(2)]);

@@ -2,7 +2,8 @@
 //!
 //! It dials whomever it hears of, by discovery, by a given address or by a gossiped record, as long as it has
 //! fewer than [`LINKS_MAX`] links, and each again after [`REDIAL`]. Limits: [`KNOWN_MAX`] addresses, further
-//! ones are not learned; [`HELD_MAX`] requests of others that are left unanswered, the oldest is then dropped.
+//! ones are not learned; [`HELD_MAX`] requests of others that are left unanswered, the oldest is then
+//! dropped.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

@@ -1,9 +1,10 @@
 //! The forger: makes up records and messages in other nodes' names.
 //!
-//! It has no key but its own, so that whatever it makes up is signed by the wrong one, or is no record at all.
-//! A forger that gossips is blocked by whomever it reaches a few times. One that keeps to streams is not: it
-//! offers forgeries in an exchange, notifies of others' changes, answers every question with a lie, and sends
-//! messages whose SENDER is another. Limit: a record of each of [`HEARD_MAX`] presentities is kept as a model.
+//! It has no key but its own, so that whatever it makes up is signed by the wrong one, or is no record at
+//! all. A forger that gossips is blocked by whomever it reaches a few times. One that keeps to streams is
+//! not: it offers forgeries in an exchange, notifies of others' changes, answers every question with a lie,
+//! and sends messages whose SENDER is another. Limit: a record of each of [`HEARD_MAX`] presentities is kept
+//! as a model.
 
 use std::collections::BTreeMap;
 

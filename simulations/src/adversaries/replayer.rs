@@ -1,8 +1,8 @@
 //! The replayer: sends old, once valid records and messages again.
 //!
 //! By gossip: records that went by, also after gossipsub has forgotten them ([`FORGOTTEN_AFTER`]). By an
-//! exchange: superseded records, to one node; what that node then answers to a FETCH shows whether it took the
-//! old one. And a message of its own, over and over under one id, which an inbox must store once. Limits:
+//! exchange: superseded records, to one node; what that node then answers to a FETCH shows whether it took
+//! the old one. And a message of its own, over and over under one id, which an inbox must store once. Limits:
 //! [`KEPT_MAX`] records and [`MESSAGES_MAX`] messages, the oldest makes room.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -1,9 +1,9 @@
 //! A connection between two hosts, as the network keeps it: what is open, what arrived, what is held back.
 //!
 //! Two ends, each on a host, and streams between them. Everything of one direction arrives in the order in
-//! which it was sent, as over TCP. What is sent while the path is cut, or meets a cut on its way, is *held* by
-//! its sender and goes out when TCP would send it again; after [`GIVE_UP`] of that the end gives up. An end
-//! that was closed or whose process died answers whatever still arrives with a reset.
+//! which it was sent, as over TCP. What is sent while the path is cut, or meets a cut on its way, is *held*
+//! by its sender and goes out when TCP would send it again; after [`GIVE_UP`] of that the end gives up. An
+//! end that was closed or whose process died answers whatever still arrives with a reset.
 //!
 //! A connection and a stream are forgotten when nothing refers to them any more: no handle on either end,
 //! and no packet on its way.

@@ -1,9 +1,10 @@
 //! Links: how long a packet takes between two hosts, and whether it arrives at all.
 //!
-//! A host has one interface with a queue in each direction (`start = max(now, busy)`, `busy = start + bytes
-//! / rate`, each in the order in which packets reach it), hosts are on segments or in regions, and a path adds latency, jitter, the router between two
-//! segments and, on Wi-Fi, stalls. A packet that is lost is gone for a datagram and late for a stream: TCP
-//! sends it again after [`RETRANSMIT_MIN`], and twice as long after each further loss.
+//! A host has one interface with a queue in each direction (`start = max(now, busy)`, `busy = start + bytes /
+//! rate`, each in the order in which packets reach it), hosts are on segments or in regions, and a path adds
+//! latency, jitter, the router between two segments and, on Wi-Fi, stalls. A packet that is lost is gone for
+//! a datagram and late for a stream: TCP sends it again after [`RETRANSMIT_MIN`], and twice as long after
+//! each further loss.
 //!
 //! A *cut* is silence: partitions, pulled cables and lost power let nothing through and tell nobody.
 

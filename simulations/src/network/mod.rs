@@ -5,11 +5,11 @@
 //! it: [`Network::next_event`] says when something is due, [`Network::handle_due`] lets it happen. Faults are
 //! its further methods.
 //!
-//! Closing and resetting are TCP's: a process that dies resets its connections, one that closes them says
-//! so, a cable that is pulled is silence, and what was sent into that is sent again later. Making a connection
+//! Closing and resetting are TCP's: a process that dies resets its connections, one that closes them says so,
+//! a cable that is pulled is silence, and what was sent into that is sent again later. Making a connection
 //! takes two round trips for the end that dials and half a one more for the other, as TCP with Noise and
-//! Yamux negotiated optimistically does, and the time of the cryptography. Connections are not encrypted;
-//! who is at the other end is simply known, as the handshake would have proved it.
+//! Yamux negotiated optimistically does, and the time of the cryptography. Connections are not encrypted; who
+//! is at the other end is simply known, as the handshake would have proved it.
 //!
 //! Limits of the model: packets are not split, so a large one is late as a whole; congestion control is the
 //! queues of the interfaces and a window per stream; QUIC is not simulated.

@@ -5,8 +5,8 @@
 //!
 //! - *no view regresses*: a node never shows an older version of somebody than it did, over restarts either;
 //! - *only what was said is shown*: a document that is shown was published by its presentity, word for word;
-//! - *live nodes are not shown lost*: counted, and held against the scenario's bound, where neither of the two
-//!   was cut off, stopped or just started; lost packets and a slow processor are no excuse;
+//! - *live nodes are not shown lost*: counted, and held against the scenario's bound, where neither of the
+//!   two was cut off, stopped or just started; lost packets and a slow processor are no excuse;
 //! - *delivered is delivered*: what was acknowledged is in the inbox exactly once, what was refused is not;
 //! - *agreement*: after healing, within the scenario's bound, every live node shows every live presentity
 //!   present with its newest document, and nobody who is gone.

@@ -106,8 +106,9 @@ pub struct Fault {
     /// When it begins, after everybody has joined. Required; range 0 to `duration`.
     #[serde(serialize_with = "quantity::duration_text")]
     pub at: Duration,
-    /// After what time it is healed. `None`: never (crash, power-cut, clock-skew), or there is nothing to heal
-    /// (address-change). Default for restart 1 s; required for all but these five; range 1 ms to 30 days.
+    /// After what time it is healed. `None`: never (crash, power-cut, clock-skew), or there is nothing to
+    /// heal (address-change). Default for restart 1 s; required for all but these five; range 1 ms to 30
+    /// days.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "quantity::duration_text_option")]
     pub lasts: Option<Duration>,
     /// Interval at which it befalls one node after another (rolling), each for `lasts`. `None`: all at

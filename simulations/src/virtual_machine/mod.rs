@@ -53,9 +53,9 @@ impl Machine {
         Duration::from_nanos(now())
     }
 
-    /// Moves the clock to `until`, or to the next thing that is due in the executor or among the timers if that
-    /// comes first. Nothing must be ready: `until` is when the next thing outside of tasks happens, which
-    /// what tasks do may bring nearer.
+    /// Moves the clock to `until`, or to the next thing that is due in the executor or among the timers if
+    /// that comes first. Nothing must be ready: `until` is when the next thing outside of tasks happens,
+    /// which what tasks do may bring nearer.
     #[expect(
         clippy::needless_pass_by_ref_mut,
         reason = "the clock is the machine's, though the thread keeps it"

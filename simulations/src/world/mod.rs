@@ -1,11 +1,11 @@
 //! A run: nodes on hosts, what is done to them, and what must come of it.
 //!
-//! [`run`] makes the calling thread a simulation ([`Machine`]), puts a node on every host of a [`Network`] and
-//! lets the scenario happen in three phases. *Join*: the nodes start, until all show all. *Safety*: workload,
-//! churn and faults, during which the oracles only watch for what must never happen. *Liveness*: everything
-//! that can be healed is, nothing new happens, and within the scenario's bound everybody must agree. What runs
-//! on the hosts is `hereabouts::mesh` with the libp2p that a machine runs; only what [`MeshConfig`](hereabouts::mesh::MeshConfig) takes is
-//! the simulation's.
+//! [`run`] makes the calling thread a simulation ([`Machine`]), puts a node on every host of a [`Network`]
+//! and lets the scenario happen in three phases. *Join*: the nodes start, until all show all. *Safety*:
+//! workload, churn and faults, during which the oracles only watch for what must never happen. *Liveness*:
+//! everything that can be healed is, nothing new happens, and within the scenario's bound everybody must
+//! agree. What runs on the hosts is `hereabouts::mesh` with the libp2p that a machine runs; only what
+//! [`MeshConfig`](hereabouts::mesh::MeshConfig) takes is the simulation's.
 //!
 //! Everything that is drawn is drawn from generators that the seed starts, one for each purpose, so that a
 //! change in one place does not change what another draws.
