@@ -2,14 +2,16 @@
 //!
 //! `cargo bench --bench lan` measures 3, 10 and 30 hosts; `-- --hosts 5,50` others (more than about 30 need
 //! root, to raise the kernel's neighbour limits while it runs); `-- --quiet 60` is the length of the quiet
-//! period in seconds; `-- --test` runs everything once and tiny, as `cargo test --benches` does.
+//! period in seconds; `-- --json FILE` also writes every sample; `-- --test` runs everything once and tiny, as
+//! `cargo test --benches` does.
 //!
 //! *What is measured.* Times come from the `at` stamps of `here up --json`: all hosts share one clock, and
 //! no polling is involved. Stamps have milliseconds, so each time is rounded up by as much. A time "by all"
 //! is that of the last host. Requests go over the node's own socket, as the command line sends them, but
 //! without the start of a process. Bytes are those of the host's network interface, Ethernet headers
 //! included. The link has no delay, and all hosts share this machine's processors: read the times of many
-//! hosts with that in mind.
+//! hosts with that in mind. Processor time is that of a node's process, the kernel's work for it included;
+//! for a change it is that of all nodes together.
 //!
 //! *Budgets* are those of the design, printed beside what was seen; exceeding one is not an error here.
 //!
@@ -28,7 +30,7 @@ mod lab;
 use std::{
     io::{Read, Write},
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
@@ -42,9 +44,14 @@ fn main() {
     let most = plan.hosts.iter().copied().max().unwrap_or_default();
     let _raised = NeighbourLimits::raised_for(most);
     println!("{}", Row::TITLES);
+    let mut measured = Vec::new();
     for &hosts in &plan.hosts {
-        let Some(lab) = Lab::build() else { return };
-        measure(&lab, hosts, &plan);
+        let Some(lab) = Lab::build() else { break };
+        measured.extend(measure(&lab, hosts, &plan));
+    }
+    if let Some(path) = &plan.json {
+        let document = Value::Array(measured).to_string();
+        std::fs::write(path, document).expect("the file that was asked for can be written");
     }
 }
 
@@ -54,17 +61,26 @@ struct Plan {
     quiet: Duration,
     changes: usize,
     leaves: usize,
+    starts: usize,
+    json: Option<PathBuf>,
 }
 
 impl Plan {
     fn of_arguments(arguments: impl Iterator<Item = String>) -> Self {
-        let mut plan =
-            Self { hosts: vec![3, 10, 30], quiet: Duration::from_secs(60), changes: 100, leaves: 100 };
+        let mut plan = Self {
+            hosts: vec![3, 10, 30],
+            quiet: Duration::from_secs(60),
+            changes: 100,
+            leaves: 100,
+            starts: 10,
+            json: None,
+        };
         let mut arguments = arguments;
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--test" => {
-                    plan = Self { hosts: vec![2], quiet: Duration::from_secs(1), changes: 2, leaves: 1 };
+                    let (hosts, quiet) = (vec![2], Duration::from_secs(1));
+                    plan = Self { hosts, quiet, changes: 2, leaves: 1, starts: 1, json: plan.json };
                 }
                 "--hosts" => {
                     let list = arguments.next().unwrap_or_default();
@@ -75,6 +91,7 @@ impl Plan {
                     let seconds = arguments.next().and_then(|seconds| seconds.parse().ok());
                     plan.quiet = Duration::from_secs(seconds.unwrap_or_else(|| usage()));
                 }
+                "--json" => plan.json = Some(arguments.next().unwrap_or_else(|| usage()).into()),
                 // Cargo adds it to every benchmark.
                 "--bench" => {}
                 _ => usage(),
@@ -85,30 +102,56 @@ impl Plan {
 }
 
 fn usage() -> ! {
-    println!("usage: cargo bench --bench lan -- [--hosts 3,10,30] [--quiet SECONDS] [--test]");
+    println!("usage: cargo bench --bench lan -- [--hosts 3,10,30] [--quiet SECONDS] [--json FILE] [--test]");
     std::process::exit(2)
 }
 
-/// All measurements with one number of hosts, each printed as it is there.
-fn measure(lab: &Lab, count: usize, plan: &Plan) {
+/// All measurements with one number of hosts, each printed as it is there; and all of them as JSON.
+fn measure(lab: &Lab, count: usize, plan: &Plan) -> Vec<Value> {
     let segment = lab.segment();
     let hosts: Vec<Host> = (0..count).map(|_| lab.host(&[&segment], Addresses::V4)).collect();
+    let mut rows = Vec::new();
+    let mut row = |what, unit, budget, samples: Vec<f64>| {
+        let row = Row { hosts: count, what, unit, budget };
+        rows.push(json!({"hosts": count, "what": what, "unit": unit, "samples": samples}));
+        row.print(samples);
+    };
+    let first = hosts.first().expect("there is a host");
+    let (times, work): (Vec<f64>, Vec<f64>) = (0..plan.starts).map(|_| lone_start(first)).unzip();
+    row("lone start until it listens", "ms", "-", times);
+    row("CPU of a lone start", "ms", "-", work);
+
     let mut nodes: Vec<Node> = hosts
         .iter()
         .enumerate()
         .map(|(index, host)| Node::new(host, &format!("Host {index}"), &[]))
         .collect();
-
-    let sight = mutual_sight(&mut nodes);
-    Row { hosts: count, what: "start to mutual sight", unit: "ms", budget: "500 / 2000" }.print(sight);
-    let changes = (0..plan.changes).map(|number| change_seen_by_all(&nodes, number)).collect();
-    Row { hosts: count, what: "change seen by all", unit: "ms", budget: "- / 20" }.print(changes);
-    let idle = idle_bytes_per_second(&hosts, plan.quiet);
-    Row { hosts: count, what: "idle, sent by each host", unit: "B/s", budget: "400 / 400" }.print(idle);
+    row("start to mutual sight", "ms", "500 / 2000", mutual_sight(&mut nodes));
+    row("CPU to mutual sight", "ms", "-", nodes.iter().map(processor_milliseconds).collect());
+    let (changes, work) = (0..plan.changes).map(|number| change_seen_by_all(&nodes, number)).unzip();
+    row("change seen by all", "ms", "- / 20", changes);
+    row("CPU of a change, all nodes", "ms", "-", work);
+    let (idle, work) = idle_a_second(&hosts, &nodes, plan.quiet);
+    row("idle, sent by each host", "B/s", "400 / 400", idle);
+    row("CPU while idle, each node", "ms/s", "-", work);
     let memory = nodes.iter().map(|node| resident_megabytes(node.pid())).collect();
-    Row { hosts: count, what: "resident memory of each node", unit: "MB", budget: "20 / 20" }.print(memory);
+    row("resident memory of each node", "MB", "20 / 20", memory);
     let leaves = (0..plan.leaves).map(|number| leave_seen_by_all(&mut nodes, number)).collect();
-    Row { hosts: count, what: "clean leave seen by all", unit: "ms", budget: "- / 1000" }.print(leaves);
+    row("clean leave seen by all", "ms", "- / 1000", leaves);
+    rows
+}
+
+/// Starts a node that is alone. Milliseconds until it listens, and of processor time until it is up.
+fn lone_start(host: &Host) -> (f64, f64) {
+    let mut node = Node::new(host, "Host 0", &[]);
+    node.launch_behind_gate();
+    let start = SystemTime::now();
+    node.open_gate();
+    let listening = node.wait_event(0, "it listens", |event| event["event"] == "listening");
+    node.ready();
+    let work = processor_milliseconds(&node);
+    node.kill9();
+    (milliseconds_since(start, &listening), work)
 }
 
 /// Starts all nodes at once. For each, milliseconds from then until it has seen all others appear.
@@ -132,12 +175,15 @@ fn mutual_sight(nodes: &mut [Node]) -> Vec<f64> {
     seen_all.collect()
 }
 
-/// Changes the presence of one node. Milliseconds until the last of the others has seen it.
-fn change_seen_by_all(nodes: &[Node], number: usize) -> f64 {
+/// Changes the presence of one node. Milliseconds until the last of the others has seen it, and of all nodes'
+/// processor time.
+fn change_seen_by_all(nodes: &[Node], number: usize) -> (f64, f64) {
     let changing = number % nodes.len();
     let subject = nodes.get(changing).expect("the number is below the count");
     let note = format!("change {number}");
     let marks: Vec<usize> = nodes.iter().map(|node| node.lines().count()).collect();
+    let work = || nodes.iter().map(processor_milliseconds).sum::<f64>();
+    let before = work();
     let body = json!({"basic": "open", "note": {"text": note}}).to_string();
     let start = SystemTime::now();
     put_presence(subject.home(), &body);
@@ -148,7 +194,10 @@ fn change_seen_by_all(nodes: &[Node], number: usize) -> f64 {
         });
         milliseconds_since(start, &changed)
     });
-    times.fold(0.0, f64::max)
+    let last = times.fold(0.0, f64::max);
+    // What is done after it was shown: it is stored, and passed on in vain.
+    std::thread::sleep(AFTERMATH);
+    (last, work() - before)
 }
 
 /// Ends one node with SIGTERM, and starts it again for the next time. Milliseconds until the last of the
@@ -177,15 +226,32 @@ fn leave_seen_by_all(nodes: &mut [Node], number: usize) -> f64 {
     last
 }
 
-/// Bytes a second that each host sends while nobody does anything.
-fn idle_bytes_per_second(hosts: &[Host], quiet: Duration) -> Vec<f64> {
+/// Bytes that each host sends in a second, and milliseconds that its node takes of a processor, while nobody
+/// does anything.
+fn idle_a_second(hosts: &[Host], nodes: &[Node], quiet: Duration) -> (Vec<f64>, Vec<f64>) {
     // For some heartbeats after the last change its ids are still offered to those that may lack it.
     std::thread::sleep(SETTLE);
-    let before: Vec<u64> = hosts.iter().map(Host::bytes_sent).collect();
+    // Bytes are far below 2^52.
+    let spent = |(host, node): (&Host, &Node)| (host.bytes_sent() as f64, processor_milliseconds(node));
+    let before: Vec<_> = hosts.iter().zip(nodes).map(spent).collect();
     std::thread::sleep(quiet);
-    let sent = hosts.iter().zip(before).map(|(host, before)| host.bytes_sent() - before);
-    // Both are far below 2^52.
-    sent.map(|bytes| bytes as f64 / quiet.as_secs_f64()).collect()
+    let after = hosts.iter().zip(nodes).map(spent);
+    let seconds = quiet.as_secs_f64();
+    let a_second = after.zip(before).map(|((bytes, work), (bytes_before, work_before))| {
+        ((bytes - bytes_before) / seconds, (work - work_before) / seconds)
+    });
+    a_second.unzip()
+}
+
+/// Processor time that the threads of a node have had so far.
+fn processor_milliseconds(node: &Node) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", node.pid())).expect("the node runs");
+    let nanoseconds = threads.flatten().filter_map(|thread| {
+        // The thread may have ended meanwhile.
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<f64>().ok()
+    });
+    nanoseconds.sum::<f64>() / 1e6
 }
 
 /// Resident memory of a process, in units of 10^6 bytes.
@@ -287,7 +353,9 @@ impl Drop for NeighbourLimits {
     }
 }
 
-/// How far the time of an event may be after its stamp, which leaves out what is below a millisecond.
 /// Gossip is offered for two heartbeats of a second and forgotten after four.
 const SETTLE: Duration = Duration::from_secs(6);
+/// How far the time of an event may be after its stamp, which leaves out what is below a millisecond.
 const STAMP_RESOLUTION: Duration = Duration::from_millis(1);
+/// From when a change is seen until the next one.
+const AFTERMATH: Duration = Duration::from_millis(50);
