@@ -2,6 +2,8 @@
 //!
 //! The number of pairs that disagree is kept up with every change, so that it can be read at any moment.
 
+use std::collections::BTreeMap;
+
 use hereabouts_protocol::presence::{record::Version, service::ContactState};
 
 /// What one node shows of one presentity.
@@ -176,11 +178,11 @@ impl Agreement {
         }
     }
 
-    /// The node lost its disk, and with it what it knew of versions.
-    pub(super) fn forget_versions(&mut self, node: usize) {
+    /// The node's disk knows no newer versions than these, by column; of whom there is none, it knows nothing.
+    pub(super) fn cut_versions(&mut self, node: usize, kept: &BTreeMap<usize, Version>) {
         if let Some(row) = self.rows.get_mut(node) {
-            for cell in &mut row.cells {
-                cell.version = 0;
+            for (column, cell) in row.cells.iter_mut().enumerate() {
+                cell.version = cell.version.min(kept.get(&column).copied().map_or(0, packed));
             }
         }
     }
@@ -208,13 +210,17 @@ impl Cell {
             ContactState::Left => Shown::Left,
             ContactState::Lost => Shown::Lost,
         };
-        Self { version: (version.incarnation << 32) | (version.sequence & 0xffff_ffff), change, shown }
+        Self { version: packed(version), change, shown }
     }
 
     /// Whether this is an older state than `other`.
     pub(super) fn is_older_than(&self, other: &Self) -> bool {
         self.version < other.version
     }
+}
+
+fn packed(version: Version) -> u64 {
+    (version.incarnation << 32) | (version.sequence & 0xffff_ffff)
 }
 
 #[cfg(test)]
@@ -245,5 +251,20 @@ mod tests {
         assert_eq!((agreement.wrong(), agreement.share()), (0, 1.0));
         agreement.set_live(2, true);
         assert_eq!(agreement.wrong(), 0, "a node that begins shows nothing");
+    }
+
+    #[test]
+    fn a_version_is_old_beside_what_the_disk_kept_of_a_power_cut() {
+        let mut agreement = Agreement::new(2, vec![0, 1], true);
+        let version = |sequence| Version { incarnation: 1, sequence };
+        let cell = |sequence| Cell::new(version(sequence), 0, ContactState::Present);
+        agreement.set_cell(0, 1, cell(5));
+        agreement.cut_versions(0, &BTreeMap::from([(1, version(7))]));
+        assert!(cell(4).is_older_than(&agreement.cell(0, 1)), "it was never told of 7");
+        agreement.cut_versions(0, &BTreeMap::from([(1, version(3))]));
+        assert!(!cell(3).is_older_than(&agreement.cell(0, 1)), "4 and 5 were not synced");
+        assert!(cell(2).is_older_than(&agreement.cell(0, 1)));
+        agreement.cut_versions(0, &BTreeMap::new());
+        assert!(!cell(1).is_older_than(&agreement.cell(0, 1)));
     }
 }

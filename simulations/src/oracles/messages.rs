@@ -11,6 +11,8 @@ use hereabouts_protocol::{
 #[derive(Debug, Default)]
 pub(super) struct Messages {
     sent: BTreeMap<MessageId, Message>,
+    /// Ends that were told of before their senders were told that the message waits.
+    ended_early: BTreeMap<MessageId, Told>,
     arrived: BTreeMap<MessageId, u32>,
     pub(super) latencies: Vec<f64>,
     pub(super) outcomes: BTreeMap<&'static str, u64>,
@@ -51,8 +53,9 @@ impl Messages {
         sent_at: u64,
         outcome: Option<Delivery>,
     ) {
+        let ended_early = self.ended_early.remove(&id);
         let told = match outcome {
-            None => Told::Queued,
+            None => ended_early.unwrap_or(Told::Queued),
             Some(Delivery::Delivered) => Told::Delivered,
             Some(Delivery::Failed(_)) => Told::Refused,
             Some(Delivery::Indeterminate) => Told::Unknown,
@@ -69,9 +72,21 @@ impl Messages {
             OutboxState::Failed(_) => Told::Refused,
             OutboxState::Expired | OutboxState::Cancelled => Told::Unknown,
         };
-        // One that is delivered at once is told of twice.
-        if self.sent.get(&id).is_some_and(|message| message.told == Told::Queued) {
-            self.settle(now, id, told);
+        match self.sent.get(&id) {
+            None => drop(self.ended_early.insert(id, told)),
+            Some(message) if message.told == Told::Queued => self.settle(now, id, told),
+            // One that is delivered at once is told of twice.
+            Some(_) => (),
+        }
+    }
+
+    /// A sender lost its outbox. What still waited there may have arrived or not, and nobody will say.
+    pub(super) fn handle_outbox_lost(&mut self, now: u64, from: usize) {
+        let waits = |message: &Message| message.from == from && message.told == Told::Queued;
+        let waiting: Vec<_> =
+            self.sent.iter().filter(|(_, message)| waits(message)).map(|(id, _)| *id).collect();
+        for id in waiting {
+            self.settle(now, id, Told::Unknown);
         }
     }
 
@@ -97,10 +112,14 @@ impl Messages {
         *times
     }
 
-    /// Messages that wait for the node `is_live` says it could reach.
-    pub(super) fn waiting(&self, is_live: impl Fn(usize) -> bool) -> usize {
+    /// Messages that wait for the node `is_live` says it could reach: sender, receiver, when it was sent.
+    pub(super) fn waiting(
+        &self,
+        is_live: impl Fn(usize) -> bool,
+    ) -> impl Iterator<Item = (usize, usize, u64)> {
         let queued = self.sent.values().filter(|message| message.told == Told::Queued);
-        queued.filter(|message| is_live(message.to) && is_live(message.from)).count()
+        let between_live = queued.filter(move |message| is_live(message.to) && is_live(message.from));
+        between_live.map(|message| (message.from, message.to, message.sent_at))
     }
 
     /// Compares what senders were told with what is in the inboxes. `stored` says how often a message is in
@@ -142,13 +161,34 @@ mod tests {
         for (id, told) in ids.iter().zip(told) {
             messages.handle_sent(10, *id, (0, 1), 5, told);
         }
-        assert_eq!(messages.waiting(|_| true), 1);
+        assert_eq!(messages.waiting(|_| true).collect::<Vec<_>>(), [(0, 1, 5)]);
         messages.handle_finished(20, ids[2], OutboxState::Delivered);
-        assert_eq!(messages.waiting(|_| true), 0);
+        assert_eq!(messages.waiting(|_| true).count(), 0);
         assert_eq!(messages.untrue(|_, id| Some(usize::from(*id != ids[1]))), []);
         let whats: Vec<_> = messages.untrue(|_, id| Some(usize::from(*id == ids[1]))).into_iter().collect();
         assert_eq!(whats.len(), 3, "{whats:?}");
         assert_eq!(messages.untrue(|_, _| None), [], "who lost its disk is not asked");
         assert_eq!(messages.latencies.len(), 2);
+    }
+
+    #[test]
+    fn what_waited_in_a_lost_outbox_is_awaited_no_more() {
+        let mut messages = Messages::default();
+        let [lost, kept] = [1, 2].map(|number| MessageId::from_bytes([number; 16]));
+        messages.handle_sent(10, lost, (0, 2), 5, None);
+        messages.handle_sent(10, kept, (1, 2), 5, None);
+        messages.handle_outbox_lost(20, 0);
+        assert_eq!(messages.waiting(|_| true).collect::<Vec<_>>(), [(1, 2, 5)]);
+        assert_eq!(messages.untrue(|_, id| Some(usize::from(*id == lost))), [], "it may have arrived");
+    }
+
+    #[test]
+    fn an_end_may_be_told_of_before_its_sender_hears_that_the_message_waits() {
+        let mut messages = Messages::default();
+        let id = MessageId::from_bytes([1; 16]);
+        messages.handle_finished(10, id, OutboxState::Delivered);
+        messages.handle_sent(11, id, (0, 1), 5, None);
+        assert_eq!(messages.waiting(|_| true).count(), 0);
+        assert_eq!(messages.outcomes.get("delivered"), Some(&1));
     }
 }

@@ -3,7 +3,8 @@
 //! [`Oracles`] sees what each node tells its PRINCIPAL ([`Oracles::handle_event`]), and knows from the runner
 //! what is true: who runs, what each published, who was cut off. It checks as the run goes:
 //!
-//! - *no view regresses*: a node never shows an older version of somebody than it did, over restarts either;
+//! - *no view regresses*: a node never shows an older version of somebody than it did, over restarts either,
+//!   but for what a power cut took from its disk;
 //! - *only what was said is shown*: a document that is shown was published by its presentity, word for word;
 //! - *live nodes are not shown lost*: counted, and held against the scenario's bound, where neither of the
 //!   two was cut off, stopped or just started; lost packets and a slow processor are no excuse;
@@ -28,6 +29,7 @@ use hereabouts_protocol::{
     message::instant_message::{Delivery, MessageId},
     presence::{
         information::PresenceInformation,
+        record::Version,
         service::{ContactState, PresentityView},
     },
 };
@@ -169,6 +171,8 @@ impl Oracles {
         subject.started_at = now;
         subject.excused_until = subject.excused_until.max(now + GRACE);
         subject.departure = None;
+        // It numbers on from what its disk kept. Later changes will not be shown again, so they are no news.
+        subject.published.retain(|(number, _)| *number <= change);
         let column = subject.column;
         state.agreement.set_live(node, true);
         if let Some(column) = column {
@@ -198,11 +202,21 @@ impl Oracles {
     /// A node lost everything that it had stored.
     pub fn handle_disk_lost(&self, node: usize) {
         let mut state = self.lock();
-        state.agreement.forget_versions(node);
+        state.agreement.cut_versions(node, &BTreeMap::new());
+        state.messages.handle_outbox_lost(now(), node);
         if let Some(subject) = state.subjects.get_mut(node) {
             subject.disk_lost = true;
         }
         state.count(Sometimes::DiskLoss);
+    }
+
+    /// A node's machine lost power, and its disk kept records of these versions only: records are stored
+    /// lazily, so the last may be lost.
+    pub fn handle_power_cut(&self, node: usize, kept: &[(Presentity, Version)]) {
+        let mut state = self.lock();
+        let kept = kept.iter();
+        let kept = kept.filter_map(|(of, version)| Some((*state.columns.get(of)?, *version))).collect();
+        state.agreement.cut_versions(node, &kept);
     }
 
     /// From now on this node may be shown lost and may show others so, until that ends.
@@ -271,10 +285,10 @@ impl Oracles {
     /// Messages that wait although both nodes run.
     pub fn waiting_messages(&self) -> usize {
         let state = self.lock();
-        state.messages.waiting(|node| state.agreement.is_live(node))
+        state.messages.waiting(|node| state.agreement.is_live(node)).count()
     }
 
-    /// A few of the pairs that disagree, in words.
+    /// A few of the pairs that disagree and of the messages that wait, in words.
     pub fn disagreements(&self) -> String {
         let state = self.lock();
         let words =
@@ -292,7 +306,11 @@ impl Oracles {
                 };
                 format!("node {node} shows of node {of} {shown}, which {truth}")
             });
-        words.collect::<Vec<_>>().join("; ")
+        let waiting = state.messages.waiting(|node| state.agreement.is_live(node)).take(DISAGREEMENTS_SHOWN);
+        let waiting = waiting.map(|(from, to, sent_at)| {
+            format!("a message of node {from} to node {to} waits since {:.1} s", sent_at as f64 / 1e9)
+        });
+        words.chain(waiting).collect::<Vec<_>>().join("; ")
     }
 
     /// Compares what senders were told with the inboxes: how often a message is stored at a node.
@@ -436,7 +454,8 @@ impl State {
     }
 
     fn note_changes(&mut self, now: u64, node: usize, column: usize, (before, after): (u32, u32)) {
-        if after <= before {
+        // Whoever is ending has been forgotten already, but still sees.
+        if after <= before || !self.agreement.is_live(node) {
             return;
         }
         let Some(started_at) = self.subjects.get(node).map(|subject| subject.started_at) else { return };

@@ -218,7 +218,7 @@ fn settings_for_another_kind_are_refused() {
     assert_refused(
         &fault("\"pause\"\nat = \"1s\"\nlasts = \"1s\"\nkeep_disk = true"),
         8,
-        &["crash and restart"],
+        &["crash, power-cut and restart"],
     );
     assert_refused(&fault("\"partition\"\nat = \"1s\"\nlasts = \"1s\"\nevery = \"1s\""), 8, &["at once"]);
     assert_refused(&fault("\"address-change\"\nat = \"1s\"\nlasts = \"1s\""), 7, &["in an instant"]);

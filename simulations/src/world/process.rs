@@ -11,7 +11,7 @@ use hereabouts_protocol::{
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::index};
 
-use super::{World, looks, purpose, realm};
+use super::{Action, World, looks, purpose, realm};
 use crate::{
     disk::{Loss, SimulatedDisk},
     network::{PORT, tcp},
@@ -33,6 +33,10 @@ pub(crate) struct Node {
     /// Milliseconds by which its wall clock is off.
     pub(crate) skew_millis: i64,
     pub(super) process: Option<Process>,
+    /// Its process was told to end and has not yet.
+    leaving: bool,
+    /// Its disk goes with its process.
+    loses_disk: bool,
     starts: u64,
 }
 
@@ -40,6 +44,8 @@ pub(crate) struct Node {
 #[derive(Debug, Clone)]
 pub(super) struct Process {
     state: Arc<Mutex<State>>,
+    /// One change of status at a time: of two that a stopped node made on waking nobody could say which stands.
+    pub(super) changing: Arc<futures::lock::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -67,7 +73,19 @@ impl Node {
         disk: SimulatedDisk,
         publishes: bool,
     ) -> Self {
-        Self { number, host, key, presentity, disk, publishes, skew_millis: 0, process: None, starts: 0 }
+        Self {
+            number,
+            host,
+            key,
+            presentity,
+            disk,
+            publishes,
+            skew_millis: 0,
+            process: None,
+            leaving: false,
+            loses_disk: false,
+            starts: 0,
+        }
     }
 
     pub(super) fn known(&self) -> Known {
@@ -88,12 +106,16 @@ impl Node {
 }
 
 impl World {
-    /// Starts the process of a node, if none runs.
+    /// Starts the process of a node, if none runs; if it is ending, when it has ended.
     pub(crate) fn start(&mut self, number: usize) {
         let peers = self.given_peers(number);
         let oracles = self.oracles.clone();
         let Some(node) = self.nodes.get_mut(number) else { return };
         if node.process.is_some() {
+            if node.leaving {
+                // It was stopped or is slow, so that its goodbye takes longer.
+                self.plan(now() + START_RETRY, Action::Start(number));
+            }
             return;
         }
         if node.starts > 0 {
@@ -136,7 +158,7 @@ impl World {
         let change = config.restored.information.as_ref().and_then(oracles::change_of).unwrap_or(0);
         let state = Arc::new(Mutex::new(State::default()));
         let ended = self.ended.clone();
-        node.process = Some(Process { state: state.clone() });
+        node.process = Some(Process { state: state.clone(), changing: Arc::default() });
         executor::spawn(
             node.host,
             Box::pin(async move {
@@ -166,8 +188,12 @@ impl World {
         self.machine.executor.kill(node.host);
         self.machine.executor.set_paused(node.host, false);
         node.disk.crash(loss, &mut self.random);
+        if loss == Loss::Power {
+            self.oracles.handle_power_cut(number, &node.disk.record_versions());
+        }
         self.oracles.count(Sometimes::Crash);
         self.oracles.handle_ended(number, false);
+        self.forget_process(number);
     }
 
     /// Lets a node say goodbye and end.
@@ -180,6 +206,9 @@ impl World {
         };
         self.oracles.handle_ended(number, true);
         executor::spawn(node.host, Box::pin(async move { handle.shut_down().await }));
+        if let Some(node) = self.nodes.get_mut(number) {
+            node.leaving = true;
+        }
     }
 
     /// Takes away the processes that have ended by themselves.
@@ -192,15 +221,26 @@ impl World {
                 self.network.kill_process(node.host);
                 self.machine.executor.kill(node.host);
                 self.oracles.handle_ended(number, true);
+                self.forget_process(number);
             }
         }
     }
 
-    /// The disk of a node is gone.
-    pub(crate) fn wipe(&self, number: usize) {
-        if let Some(node) = self.nodes.get(number) {
+    /// The disk of a node is gone, as soon as its process is.
+    pub(crate) fn wipe(&mut self, number: usize) {
+        let Some(node) = self.nodes.get_mut(number) else { return };
+        node.loses_disk = node.process.is_some();
+        if !node.loses_disk {
             node.disk.wipe();
             self.oracles.handle_disk_lost(number);
+        }
+    }
+
+    fn forget_process(&mut self, number: usize) {
+        let Some(node) = self.nodes.get_mut(number) else { return };
+        node.leaving = false;
+        if std::mem::take(&mut node.loses_disk) {
+            self.wipe(number);
         }
     }
 
@@ -238,3 +278,5 @@ impl Clock for HostClock {
 }
 
 const SEEDS: u64 = 1 << 63;
+/// Nanoseconds until a node whose process is still ending is looked at again.
+const START_RETRY: u64 = 1_000_000_000;

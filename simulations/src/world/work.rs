@@ -23,16 +23,18 @@ impl World {
             .collect();
         let Some(number) = self.draw(&live) else { return };
         let Some(node) = self.nodes.get(number) else { return };
-        let (Some(handle), host) = (node.handle(), node.host) else { return };
+        let (Some(handle), Some(process), host) = (node.handle(), &node.process, node.host) else { return };
+        let changing = process.changing.clone();
         if self.measurements.followed_at.is_none() {
             self.measurements.followed_at = Some(now());
             self.network.with_spread(|spread| spread.follow_next_of(host));
         }
         let oracles = self.oracles.clone();
-        let change = oracles.next_change(number);
         executor::spawn(
             host,
             Box::pin(async move {
+                let _changing = changing.lock().await;
+                let change = oracles.next_change(number);
                 let begun = now();
                 let Ok(information) = handle.own_information().await else { return };
                 if handle.set_information(oracles::document(information, change)).await.is_ok() {
