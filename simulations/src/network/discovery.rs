@@ -68,17 +68,20 @@ impl Network {
     pub fn discovery(&self, host: HostId, looks: bool) -> SegmentDiscovery {
         let mut interval = QUERY_INTERVAL;
         if looks {
-            let mut state = self.lock();
-            let segment = state.host(host).interface.segment;
-            state.multicast.segments.entry(segment).or_default().insert(host);
-            state.multicast.members.insert(host, Member::default());
-            interval += Duration::from_millis(state.random.random_range(0..QUERY_JITTER_MILLIS));
+            let jitter = self.lock().random.random_range(0..QUERY_JITTER_MILLIS);
+            interval += Duration::from_millis(jitter);
         }
         SegmentDiscovery { network: self.clone(), host, looks, timer: None, wait: QUERY_RETRY, interval }
     }
 }
 
 impl State {
+    fn multicast_join(&mut self, host: HostId) {
+        let segment = self.host(host).interface.segment;
+        self.multicast.segments.entry(segment).or_default().insert(host);
+        self.multicast.members.insert(host, Member::default());
+    }
+
     fn announce(&mut self, announcement: Announcement) {
         let bytes = announcement.bytes();
         self.traffic.add(Class::Discovery, bytes);
@@ -188,8 +191,12 @@ impl NetworkBehaviour for SegmentDiscovery {
         if !self.looks {
             return Poll::Pending;
         }
-        let timer = self.timer.get_or_insert_with(|| Delay::new(Duration::ZERO));
         let mut state = self.network.lock();
+        let timer = self.timer.get_or_insert_with(|| {
+            // A process that is still being started answers nobody.
+            state.multicast_join(self.host);
+            Delay::new(Duration::ZERO)
+        });
         let Some(member) = state.multicast.members.get_mut(&self.host) else { return Poll::Pending };
         if !member.told.is_empty() {
             return Poll::Ready(ToSwarm::GenerateEvent(Discovered(std::mem::take(&mut member.told))));

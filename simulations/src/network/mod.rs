@@ -71,6 +71,7 @@ struct State {
     trace: crate::trace::Trace,
     refused_connections: u64,
     exchanges: u64,
+    handshake: Duration,
 }
 
 #[derive(Debug)]
@@ -130,7 +131,13 @@ impl Network {
             trace,
             refused_connections: 0,
             exchanges: 0,
+            handshake: HANDSHAKE_CRYPTOGRAPHY,
         })))
+    }
+
+    /// What one end of a connection spends on the cryptography of its handshake, from now on.
+    pub fn set_handshake(&self, takes: Duration) {
+        self.lock().handshake = takes;
     }
 
     /// Adds a host on `segment`, whose process proves to be `peer`.
@@ -421,4 +428,4 @@ mod tests;
 /// The port that every node listens on.
 pub const PORT: u16 = 4001;
 /// What one end spends on the cryptography of a handshake, measured for Noise.
-const HANDSHAKE_CRYPTOGRAPHY: Duration = Duration::from_micros(450);
+pub const HANDSHAKE_CRYPTOGRAPHY: Duration = Duration::from_micros(450);

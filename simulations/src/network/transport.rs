@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, future::BoxFuture};
 use futures_timer::Delay;
 use hereabouts::mesh::transport::{CONNECT_TIMEOUT, MeshTransport};
 use libp2p::{
@@ -25,7 +25,7 @@ use super::{
     muxer::Muxer,
     packets::DialId,
 };
-use crate::virtual_machine::HostId;
+use crate::virtual_machine::{HostId, executor};
 
 impl Network {
     /// The transport of the process on `host`.
@@ -111,6 +111,7 @@ impl Transport for HostTransport {
                 connection: Some(connection),
                 side: LISTENER,
                 limit: Delay::new(CONNECT_TIMEOUT),
+                proof: None,
             },
             local_addr: tcp(address, port),
             send_back_addr: tcp(send_back, EPHEMERAL_PORT),
@@ -165,7 +166,8 @@ impl Future for Dialling {
                 self.network.lock().dials.remove(&self.dial);
                 let limit = self.limit.take().unwrap_or_else(|| Delay::new(CONNECT_TIMEOUT));
                 let network = self.network.clone();
-                let mut handshake = Handshake { network, connection: Some(connection), side: 0, limit };
+                let connection = Some(connection);
+                let mut handshake = Handshake { network, connection, side: 0, limit, proof: None };
                 let poll = handshake.poll_unpin(cx);
                 self.handshake = Some(handshake);
                 poll
@@ -194,6 +196,8 @@ struct Handshake {
     connection: Option<ConnectionId>,
     side: Side,
     limit: Delay,
+    /// The cryptography, once the packets are through.
+    proof: Option<BoxFuture<'static, ()>>,
 }
 
 impl Future for Handshake {
@@ -219,7 +223,14 @@ impl Future for Handshake {
             return self.limit.poll_unpin(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
         }
         let peer = state.host(far).peer;
+        let takes = state.handshake;
         drop(state);
+        // With a processor for each host the packets come later for it instead.
+        if executor::processors_are_shared()
+            && self.proof.get_or_insert_with(|| executor::work(takes).boxed()).poll_unpin(cx).is_pending()
+        {
+            return self.limit.poll_unpin(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
         self.connection = None;
         let muxer = Muxer::new(self.network.clone(), id, side);
         Poll::Ready(Ok((peer, StreamMuxerBox::new(muxer))))

@@ -5,6 +5,10 @@
 //! tasks are dropped where they stand. Ready tasks run in the order in which they were woken or, if the
 //! simulation is to look for what depends on that order, in one that the seed draws.
 //!
+//! Every host has a processor of its own that is no limit, unless all share a few ([`Processors`]): then a
+//! poll comes about when one of them has worked on it for a while. What a task does beside being polled is
+//! [`work`].
+//!
 //! State is the thread's, so that wakers and spawners need no locks; a waker that is used on another thread
 //! would be lost, and there is none.
 
@@ -18,10 +22,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, Wake, Waker},
+    time::Duration,
 };
 
-use futures_timer::virtual_time;
+use futures_timer::{Delay, virtual_time};
 use rand::{RngExt, rngs::StdRng};
+
+use super::processors;
+pub use super::processors::Processors;
 
 /// What runs on a host.
 pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -39,8 +47,23 @@ pub fn spawn(host: HostId, task: Task) {
     SPAWNED.with_borrow_mut(|spawned| spawned.push((host, task)));
 }
 
+/// Ends when so much work is done: at once after that time, or when a processor has had the time for it if
+/// hosts share processors.
+pub async fn work(time: Duration) {
+    if processors_are_shared() {
+        processors::Work::new(time).await;
+    } else {
+        Delay::new(time).await;
+    }
+}
+
+/// Whether the hosts of the simulation on this thread share processors.
+pub fn processors_are_shared() -> bool {
+    processors::are_shared()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct TaskId {
+pub(super) struct TaskId {
     index: usize,
     generation: u64,
 }
@@ -92,6 +115,7 @@ pub struct Executor {
     /// When busy hosts are to be looked at again.
     busy: BTreeMap<(u64, HostId), ()>,
     shuffle: Option<StdRng>,
+    processors: Option<Processors>,
     generations: u64,
     polls: u64,
 }
@@ -108,6 +132,7 @@ impl Executor {
         // What an earlier simulation on this thread left belongs to nobody.
         READY.with_borrow_mut(VecDeque::clear);
         drop(SPAWNED.take());
+        processors::share(false);
         let mut executor = Self::default();
         executor.shuffle = shuffle;
         executor
@@ -118,8 +143,14 @@ impl Executor {
         self.release_busy();
         loop {
             self.take_spawned();
-            let Some(id) = self.next_ready() else { break };
-            self.poll(id);
+            if let Some(id) = self.next_ready() {
+                match &mut self.processors {
+                    None => drop(self.poll(id)),
+                    Some(processors) => processors.enqueue(id),
+                }
+            } else if !self.serve() {
+                break;
+            }
         }
         // Whoever moves the simulation is on no host, and its clock never slept.
         virtual_time::set_lag(0);
@@ -127,12 +158,19 @@ impl Executor {
 
     /// When a busy host goes on, if one is.
     pub fn next_deadline(&self) -> Option<u64> {
-        self.busy.first_key_value().map(|((at, _), ())| *at)
+        let busy = self.busy.first_key_value().map(|((at, _), ())| *at);
+        busy.into_iter().chain(self.processors.as_ref().and_then(Processors::next_done)).min()
+    }
+
+    /// Lets all hosts share these processors. To be called before anything runs.
+    pub fn share(&mut self, processors: Processors) {
+        self.processors = Some(processors);
+        processors::share(true);
     }
 
     /// Drops every task of `host`, as the kernel does when it kills a process.
     pub fn kill(&mut self, host: HostId) {
-        let Some(state) = self.hosts.get_mut(index(host)) else { return };
+        let state = self.host(host);
         state.waiting.clear();
         let tasks = std::mem::take(&mut state.tasks);
         let dropped: Vec<_> = tasks
@@ -215,42 +253,64 @@ impl Executor {
         })
     }
 
-    fn poll(&mut self, id: TaskId) {
-        let Some(running) = self.tasks.get_mut(id.index).and_then(Option::as_mut) else { return };
+    /// Gives the shared processors something to do, and polls a task that one of them is done with. Whether
+    /// there was one.
+    fn serve(&mut self) -> bool {
+        let now = virtual_time::now().unwrap_or_default();
+        let Some(processors) = &mut self.processors else { return false };
+        let Some(service) = processors.next(now) else { return false };
+        let waker = self.poll(service.task);
+        let more = processors::take_charge();
+        if let (Some(waker), Some(processors), true) = (waker, &mut self.processors, more > 0) {
+            // It goes on after the work, not before, whoever wakes it.
+            if waker.queued.swap(true, Ordering::Relaxed) {
+                READY.with_borrow_mut(|ready| ready.retain(|ready| *ready != service.task));
+            }
+            processors.occupy(now, more, service);
+        }
+        true
+    }
+
+    /// Polls a task, unless it has to wait or is gone. What wakes it, if it is to be polled again.
+    fn poll(&mut self, id: TaskId) -> Option<Arc<TaskWaker>> {
+        let running = self.tasks.get_mut(id.index).and_then(Option::as_mut)?;
         if running.waker.task != id {
-            return;
+            return None;
         }
         let host_id = running.host;
-        let host = self.hosts.get_mut(index(host_id)).expect("a task's host was made with it");
+        let host = self.hosts.get_mut(index(host_id))?;
         let now = virtual_time::now().unwrap_or_default();
         if host.paused || host.busy_until > now {
             if host.waiting.is_empty() && !host.paused {
                 self.busy.insert((host.busy_until, host_id), ());
             }
             host.waiting.push_back(id);
-            return;
+            return None;
         }
         if host.poll_time > 0 {
             host.busy_until = now + host.poll_time;
         }
         virtual_time::set_lag(host.lag);
         running.waker.queued.store(false, Ordering::Relaxed);
-        let waker = Waker::from(running.waker.clone());
-        let Some(mut task) = running.task.take() else { return };
+        let of_task = running.waker.clone();
+        let waker = Waker::from(of_task.clone());
+        let mut task = running.task.take()?;
         self.polls += 1;
         let poll = task.as_mut().poll(&mut Context::from_waker(&waker));
-        let slot = self.tasks.get_mut(id.index).expect("slots are never removed");
+        let slot = self.tasks.get_mut(id.index)?;
         match poll {
             Poll::Pending => {
                 if let Some(running) = slot.as_mut() {
                     running.task = Some(task);
                 }
+                Some(of_task)
             }
             Poll::Ready(()) => {
                 *slot = None;
                 self.free.push(id.index);
                 self.host(host_id).tasks.remove(&id.index);
                 drop(task);
+                None
             }
         }
     }
@@ -280,6 +340,7 @@ impl Drop for Executor {
         }
         drop(SPAWNED.take());
         READY.with_borrow_mut(VecDeque::clear);
+        processors::share(false);
     }
 }
 

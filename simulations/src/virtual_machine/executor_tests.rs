@@ -150,6 +150,80 @@ fn a_slow_host_polls_one_task_at_a_time_and_others_are_as_fast_as_before() {
 }
 
 #[test]
+fn hosts_that_share_processors_wait_for_each_other_and_are_polled_after_the_work() {
+    simulate(1, false, |machine, log| {
+        machine.executor.share(Processors::new(2, Duration::from_nanos(100)));
+        (0..5).for_each(|number| spawn_noisy(number, number, 0, log));
+        pass(machine, 10_000);
+        assert_eq!(*log.lock().unwrap(), [(0, 100), (1, 100), (2, 200), (3, 200), (4, 300)]);
+        assert_eq!(machine.executor.next_deadline(), None);
+    });
+}
+
+/// Works and notes when it is done.
+async fn labour(number: u32, nanoseconds: u64, log: Log) {
+    work(Duration::from_nanos(nanoseconds)).await;
+    log.lock().unwrap().push((number, now()));
+}
+
+#[test]
+fn work_keeps_a_shared_processor_from_others() {
+    simulate(1, false, |machine, log| {
+        machine.executor.share(Processors::new(1, Duration::from_nanos(10)));
+        spawn(0, Box::pin(labour(0, 1_000, log.clone())));
+        spawn_noisy(1, 1, 0, log);
+        pass(machine, 10_000);
+        assert_eq!(*log.lock().unwrap(), [(0, 1_010), (1, 1_020)]);
+    });
+}
+
+#[test]
+fn work_within_a_part_of_a_task_goes_on_when_it_is_done() {
+    simulate(1, false, |machine, log| {
+        machine.executor.share(Processors::new(2, Duration::ZERO));
+        let parts = [labour(0, 1_000, log.clone()), labour(1, 500, log.clone())];
+        let mut parts: futures::stream::FuturesUnordered<_> = parts.into_iter().collect();
+        spawn(0, Box::pin(async move { while futures::StreamExt::next(&mut parts).await.is_some() {} }));
+        pass(machine, 10_000);
+        // One task is on one processor, so that its parts work one after the other.
+        assert_eq!(log.lock().unwrap().iter().map(|(_, at)| *at).max(), Some(1_500));
+    });
+}
+
+#[test]
+fn work_takes_its_time_and_hinders_nobody_where_each_host_has_a_processor() {
+    simulate(1, false, |machine, log| {
+        (0..3).for_each(|number| spawn(0, Box::pin(labour(number, 1_000, log.clone()))));
+        spawn_noisy(0, 9, 0, log);
+        pass(machine, 10_000);
+        assert_eq!(*log.lock().unwrap(), [(9, 0), (0, 1_000), (1, 1_000), (2, 1_000)]);
+    });
+}
+
+#[test]
+fn what_a_host_spawned_goes_with_it_even_if_nothing_ran_there_yet() {
+    simulate(1, false, |machine, log| {
+        spawn_noisy(7, 7, 0, log);
+        machine.executor.kill(7);
+        pass(machine, 1_000);
+        assert!(numbers(log).is_empty());
+    });
+}
+
+#[test]
+fn a_killed_host_gives_its_processor_back() {
+    simulate(1, false, |machine, log| {
+        machine.executor.share(Processors::new(1, Duration::from_nanos(100)));
+        spawn(0, Box::pin(labour(0, 1_000, log.clone())));
+        spawn_noisy(1, 1, 0, log);
+        pass(machine, 500);
+        machine.executor.kill(0);
+        pass(machine, 10_000);
+        assert_eq!(numbers(log), [1]);
+    });
+}
+
+#[test]
 fn a_slow_host_that_is_stopped_and_goes_on_forgets_nobody() {
     simulate(1, false, |machine, log| {
         machine.executor.set_poll_time(1, 100);

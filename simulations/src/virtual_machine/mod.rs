@@ -15,6 +15,7 @@
 
 pub mod executor;
 mod interposed;
+mod processors;
 pub mod self_test;
 
 use std::{marker::PhantomData, time::Duration};

@@ -10,6 +10,7 @@
 //! Everything that is drawn is drawn from generators that the seed starts, one for each purpose, so that a
 //! change in one place does not change what another draws.
 
+mod hardware;
 mod measure;
 mod plan;
 mod process;
@@ -28,8 +29,8 @@ use hereabouts_protocol::identity::{Presentity, Realm};
 use libp2p::identity::Keypair;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-pub use self::measure::ended_as_wanted;
 pub(crate) use self::plan::{Action, describe};
+pub use self::{hardware::Hardware, measure::ended_as_wanted};
 use self::{measure::Measurements, plan::Plan, process::Node};
 use crate::{
     adversaries::{self, Refusals},
@@ -70,12 +71,20 @@ pub struct Progress {
 /// # Panics
 /// If the simulator itself is wrong; what the nodes do wrong is in the report.
 pub fn run(scenario: &Scenario, options: &Options) -> Report {
+    run_on(Hardware::default(), scenario, options)
+}
+
+/// [`run`], on other machines.
+///
+/// # Panics
+/// As there.
+pub fn run_on(hardware: Hardware, scenario: &Scenario, options: &Options) -> Report {
     let started = real_now();
     std::thread::scope(|scope| {
         let simulation = std::thread::Builder::new()
             .name("simulation".to_owned())
             .stack_size(STACK_BYTES)
-            .spawn_scoped(scope, || World::new(scenario, options).run());
+            .spawn_scoped(scope, || World::new(hardware, scenario, options).run());
         let mut report = simulation
             .expect("the system gives a thread")
             .join()
@@ -93,6 +102,7 @@ fn real_now() -> Instant {
 pub(crate) struct World {
     scenario: Scenario,
     options: Options,
+    hardware: Hardware,
     pub(crate) network: Network,
     pub(crate) oracles: Oracles,
     pub(crate) nodes: Vec<Node>,
@@ -111,12 +121,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    fn new(scenario: &Scenario, options: &Options) -> Self {
+    fn new(hardware: Hardware, scenario: &Scenario, options: &Options) -> Self {
         let seed = options.seed;
-        let machine = Machine::start(purpose(seed, 1), scenario.shuffle);
+        let mut machine = Machine::start(purpose(seed, 1), scenario.shuffle);
+        hardware.set_up(&mut machine);
         let trace = options.trace.clone();
         let hosts = scenario.nodes + adversaries::count(scenario);
         let network = Network::new(links(scenario), hosts, purpose(seed, 2), trace.clone());
+        network.set_handshake(hardware.handshake);
         let interner = RecordInterner::default();
         let publishers = publishers(scenario, seed);
         let segments = u32::try_from(scenario.network.segments).unwrap_or(1).max(1);
@@ -147,6 +159,7 @@ impl World {
         let mut world = Self {
             scenario: scenario.clone(),
             options: options.clone(),
+            hardware,
             network,
             oracles,
             nodes,
@@ -255,7 +268,10 @@ impl World {
         let before: Vec<_> = self.nodes.iter().map(|node| self.network.sent_bytes(node.host)).collect();
         self.advance_until(now() + IDLE_WINDOW, |_| false);
         let sent = self.nodes.iter().zip(before).map(|(node, before)| {
-            (self.network.sent_bytes(node.host) - before) as f64 / (IDLE_WINDOW as f64 / 1e9)
+            let sent = (self.network.sent_bytes(node.host) - before) as f64 / (IDLE_WINDOW as f64 / 1e9);
+            let what = format!("idle, sent {sent:.1} bytes a second");
+            self.options.trace.add(&TraceEvent::Told { at: now(), host: node.host, what: &what });
+            sent
         });
         self.measurements.idle = sent.collect();
     }

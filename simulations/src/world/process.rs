@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_timer::Delay;
 use hereabouts::mesh::{self, MeshConfig, clock::Clock, events::EventLog, handle::MeshHandle};
 use hereabouts_protocol::{
     identity::Presentity,
@@ -158,10 +159,13 @@ impl World {
         let change = config.restored.information.as_ref().and_then(oracles::change_of).unwrap_or(0);
         let state = Arc::new(Mutex::new(State::default()));
         let ended = self.ended.clone();
+        let (waits, works) = (self.hardware.start_wait, self.hardware.start_work);
         node.process = Some(Process { state: state.clone(), changing: Arc::default() });
         executor::spawn(
             node.host,
             Box::pin(async move {
+                Delay::new(waits).await;
+                executor::work(works).await;
                 match mesh::start(config).await {
                     Ok((handle, running)) => {
                         oracles.handle_started(number, change);

@@ -9,6 +9,7 @@ use rand::RngExt;
 use super::World;
 use crate::{
     oracles,
+    trace::TraceEvent,
     virtual_machine::{executor, now},
 };
 
@@ -25,6 +26,7 @@ impl World {
         let Some(node) = self.nodes.get(number) else { return };
         let (Some(handle), Some(process), host) = (node.handle(), &node.process, node.host) else { return };
         let changing = process.changing.clone();
+        self.options.trace.add(&TraceEvent::Told { at: now(), host, what: "changes its status" });
         if self.measurements.followed_at.is_none() {
             self.measurements.followed_at = Some(now());
             self.network.with_spread(|spread| spread.follow_next_of(host));

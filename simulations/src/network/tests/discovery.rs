@@ -67,6 +67,19 @@ fn all_hosts_that_start_together_are_told_of_each_other_with_the_square_of_their
 }
 
 #[test]
+fn a_process_that_is_still_being_started_answers_nobody() {
+    simulate(2, wire(), |simulation| {
+        let told = Told::default();
+        let starting = simulation.network.discovery(1, true);
+        look(simulation, 0, &told);
+        simulation.pass(SECOND / 2);
+        assert!(told.lock().unwrap().is_empty());
+        assert_eq!(bytes(simulation), 86 + 420, "a question, and the answer of the one that asks");
+        drop(starting);
+    });
+}
+
+#[test]
 fn in_the_long_run_about_one_host_asks_for_all() {
     simulate(12, wire(), |simulation| {
         (0..12).for_each(|host| look(simulation, host, &Told::default()));
