@@ -2,8 +2,8 @@
 //!
 //! `cargo bench --bench lan` measures 3, 10 and 30 hosts; `-- --hosts 5,50` others (more than about 30 need
 //! root, to raise the kernel's neighbour limits while it runs); `-- --quiet 60` is the length of the quiet
-//! period in seconds; `-- --json FILE` also writes every sample; `-- --test` runs everything once and tiny, as
-//! `cargo test --benches` does.
+//! period in seconds; `-- --json FILE` also writes every sample; `-- --test` runs everything once and tiny,
+//! as `cargo test --benches` does.
 //!
 //! *What is measured.* Times come from the `at` stamps of `here up --json`: all hosts share one clock, and
 //! no polling is involved. Stamps have milliseconds, so each time is rounded up by as much. A time "by all"

@@ -2,8 +2,8 @@
 //!
 //! Tasks wait for a processor in the order in which they were woken. One that gets it is polled when the
 //! processor has worked on it for the time of a poll, so that what it does comes after the work. Work beside
-//! that is [`Work`]: the poll in which it begins keeps the processor for as long, and the task is polled again
-//! then. A host has no processor of its own, so that two of its tasks may run at the same time.
+//! that is [`Work`]: the poll in which it begins keeps the processor for as long, and the task is polled
+//! again then. A host has no processor of its own, so that two of its tasks may run at the same time.
 //!
 //! Limits: there are no time slices, so long work is not interrupted; a processor knows no caches and no
 //! other tenants.
