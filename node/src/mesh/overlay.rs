@@ -6,7 +6,8 @@
 //! A peer is known by address from discovery, from its own record, from the last run, or because the
 //! PRINCIPAL gave it. Of two that find each other the one with the lower id dials, and the other only if
 //! nothing came of that after [`HIGHER_ID_WAITS`]. A node dials on its own until it has as many links as it
-//! is told ([`NEIGHBOURS`]), and lets more in. A connection becomes a *link* when its peer has said in the
+//! is told ([`NEIGHBOURS`]), and a quarter of these by its own dialling, so that nobody can surround it by
+//! dialling it; it lets more in. A connection becomes a *link* when its peer has said in the
 //! identify exchange that it is of our protocol and realm. Who says otherwise is *foreign*: disconnected and
 //! blocked until a new address of it is seen or [`FOREIGN_BLOCKED`] has passed; so is who passed on
 //! [`REJECTED_MAX`] records that were rejected. Who says nothing for [`IDENTIFY_WITHIN`] is disconnected, and
@@ -44,10 +45,10 @@ pub(super) struct Overlay {
     blocked: BTreeMap<PeerId, Timestamp>,
     dials: BTreeSet<PeerId>,
     links: usize,
+    /// Links that this node dialled.
+    dialled_links: usize,
     /// Peers by when they are to be dialled; those that are being dialled are not in it.
-    dial_due: BTreeSet<(Timestamp, PeerId)>,
-    /// The same of those that were tried in vain more than [`TRIES_FEW`] times: these may have fewer dials.
-    dial_due_again: BTreeSet<(Timestamp, PeerId)>,
+    dial_due: BTreeMap<Urgency, BTreeSet<(Timestamp, PeerId)>>,
     /// Peers by when their connections are to be looked at.
     connections_due: BTreeSet<(Timestamp, PeerId)>,
     random: StdRng,
@@ -64,8 +65,8 @@ impl Overlay {
             blocked: BTreeMap::new(),
             dials: BTreeSet::new(),
             links: 0,
-            dial_due: BTreeSet::new(),
-            dial_due_again: BTreeSet::new(),
+            dialled_links: 0,
+            dial_due: Urgency::ALL.map(|urgency| (urgency, BTreeSet::new())).into(),
             connections_due: BTreeSet::new(),
             random,
             outputs: VecDeque::new(),
@@ -182,11 +183,12 @@ impl Overlay {
         for given in self.given.iter_mut().filter(|given| given.peer == Some(peer)) {
             given.tries = 0;
         }
-        if !known.linked {
-            known.linked = true;
+        if known.link.is_none() {
             known.departed = false;
             let dialled = known.connections.iter().any(|connection| connection.dialled.is_some());
+            known.link = Some(Link { dialled });
             self.links += 1;
+            self.dialled_links += usize::from(dialled);
             self.outputs.push_back(OverlayOutput::LinkEstablished { peer, dialled });
         }
         self.reschedule(&peer);
@@ -205,23 +207,21 @@ impl Overlay {
             return;
         }
         known.settle_at = None;
-        let was_linked = std::mem::take(&mut known.linked);
-        if was_linked {
+        let link = known.link.take();
+        if let Some(Link { dialled }) = link {
             self.links -= 1;
+            self.dialled_links -= usize::from(dialled);
             self.outputs.push_back(OverlayOutput::LinkDown { peer });
         }
-        if was_linked && !known.departed {
+        if link.is_some() && !known.departed {
             known.confirming = true;
             known.dial_at = Some(now);
         } else if !known.departed {
-            // It had not said yet what it is, but something of it may have been taken for a sign of life.
-            known.confirming |= known.tries == 0;
+            // It proved its key and closed before it said what it is: it has no room, perhaps, or it died in
+            // that moment. Only a redial that fails tells that it is gone.
+            known.confirming = known.tries == 0;
             known.dial_at = Some(if known.tries == 0 { now } else { now + backoff(known.tries) });
             known.tries = known.tries.saturating_add(1);
-            if known.tries > 1 {
-                let was_linked = std::mem::take(&mut known.confirming);
-                self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked });
-            }
         }
         for given in self.given.iter_mut().filter(|given| given.peer == Some(peer)) {
             given.tries = given.tries.saturating_add(1);
@@ -304,9 +304,8 @@ impl Overlay {
 
     /// When [`Self::handle_timeout`] is due next.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
-        let dial = self.dial_due.first().filter(|_| self.dials.len() < DIALS_MAX);
-        let dial_again = self.dial_due_again.first().filter(|_| self.dials.len() < DIALS_AGAIN_MAX);
-        let peers = dial.into_iter().chain(dial_again).chain(self.connections_due.first());
+        let dials = self.dial_due.iter().filter(|(urgency, _)| self.has_room_for(**urgency));
+        let peers = dials.filter_map(|(_, due)| due.first()).chain(self.connections_due.first());
         let given = self.given.iter().filter_map(|given| given.dial_at);
         peers.map(|(at, _)| *at).chain(given).chain(self.blocked.values().copied()).min()
     }
@@ -341,16 +340,13 @@ impl Overlay {
     /// Files a peer under the times at which something is due for it, after any of these changed.
     fn reschedule(&mut self, peer: &PeerId) {
         let Some(known) = self.peers.get_mut(peer) else { return };
-        let dial =
-            known.dial_at.filter(|_| !self.dials.contains(peer)).map(|at| (at, known.tries > TRIES_FEW));
+        let dial = known.dial_at.filter(|_| !self.dials.contains(peer)).map(|at| (known.urgency(), at));
         if known.filed_dial != dial {
-            if let Some((before, again)) = std::mem::replace(&mut known.filed_dial, dial) {
-                let order = if again { &mut self.dial_due_again } else { &mut self.dial_due };
-                order.remove(&(before, *peer));
+            if let Some((urgency, before)) = std::mem::replace(&mut known.filed_dial, dial) {
+                self.dial_due.entry(urgency).or_default().remove(&(before, *peer));
             }
-            if let Some((at, again)) = dial {
-                let order = if again { &mut self.dial_due_again } else { &mut self.dial_due };
-                order.insert((at, *peer));
+            if let Some((urgency, at)) = dial {
+                self.dial_due.entry(urgency).or_default().insert((at, *peer));
             }
         }
         let identify = known.connections.iter().filter_map(|connection| connection.identify_by);
@@ -375,9 +371,8 @@ impl Overlay {
         if let Some(peer) = idle.map(|(peer, _)| *peer)
             && let Some(dropped) = self.peers.remove(&peer)
         {
-            if let Some((at, again)) = dropped.filed_dial {
-                let order = if again { &mut self.dial_due_again } else { &mut self.dial_due };
-                order.remove(&(at, peer));
+            if let Some((urgency, at)) = dropped.filed_dial {
+                self.dial_due.entry(urgency).or_default().remove(&(at, peer));
             }
             if let Some(at) = dropped.filed_connections {
                 self.connections_due.remove(&(at, peer));
@@ -451,35 +446,36 @@ impl Overlay {
     }
 
     fn dial_due(&mut self, now: Timestamp) {
-        if self.dials.len() >= DIALS_MAX {
-            return;
-        }
-        let due = |(at, peer): &(Timestamp, PeerId)| {
-            let known = self.peers.get(peer)?;
-            Some((!known.confirming, known.tries, *at, *peer))
-        };
-        let orders = [&self.dial_due, &self.dial_due_again].into_iter();
-        let due_by_now = orders.flat_map(|order| order.iter().take_while(|(at, _)| *at <= now));
-        let mut due: Vec<_> = due_by_now.filter_map(due).collect();
-        due.sort();
-        for (_, tries, _, peer) in due {
-            // Those that were not there for long leave room for those that may be.
-            if self.dials.len() >= if tries > TRIES_FEW { DIALS_AGAIN_MAX } else { DIALS_MAX } {
-                return;
+        for urgency in Urgency::ALL {
+            let due = self.dial_due.get(&urgency).into_iter().flatten().take_while(|(at, _)| *at <= now);
+            let due = due.map(|(at, peer)| (self.peers.get(peer).map_or(0, |known| known.tries), *at, *peer));
+            let due: BTreeSet<_> = if self.has_room_for(urgency) { due.collect() } else { BTreeSet::new() };
+            for (_, _, peer) in due {
+                if !self.has_room_for(urgency) {
+                    break;
+                }
+                self.dial(peer);
+                self.reschedule(&peer);
             }
-            self.dial(now, peer);
-            self.reschedule(&peer);
         }
     }
 
-    /// Dials a peer for which that is due, if it is worth it and there is room.
-    fn dial(&mut self, now: Timestamp, peer: PeerId) {
+    /// Whether a peer may be dialled, or has to wait for a dial to end or a link to be lost.
+    fn has_room_for(&self, urgency: Urgency) -> bool {
+        let dials = self.dials.len();
+        let wants_links = self.links + dials < self.neighbours
+            || self.dialled_links + dials < self.neighbours / DIALLED_SHARE;
+        match urgency {
+            Urgency::Confirm => dials < DIALS_MAX,
+            Urgency::Link => dials < DIALS_MAX && wants_links,
+            Urgency::LinkAgain => dials < DIALS_AGAIN_MAX && wants_links,
+        }
+    }
+
+    /// Dials a peer for which that is due, if it is worth it.
+    fn dial(&mut self, peer: PeerId) {
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.dial_at = None;
-        if self.links + self.dials.len() >= self.neighbours && !known.confirming {
-            known.dial_at = Some(now + RETRY_MAX);
-            return;
-        }
         if !known.connections.is_empty() || self.blocked.contains_key(&peer) {
             return;
         }
@@ -528,14 +524,14 @@ struct Peer {
     last_reached: Option<Multiaddr>,
     remote_ip: Option<std::net::IpAddr>,
     connections: Vec<Connection>,
-    linked: bool,
+    link: Option<Link>,
     departed: bool,
     /// Its link was lost, and the redial that tells whether it is gone has not ended.
     confirming: bool,
     dial_at: Option<Timestamp>,
     settle_at: Option<Timestamp>,
-    /// Where it is in the orders of due times: when, and whether in that of the many times tried.
-    filed_dial: Option<(Timestamp, bool)>,
+    /// Where it is in the orders of due times.
+    filed_dial: Option<(Urgency, Timestamp)>,
     filed_connections: Option<Timestamp>,
     tries: u32,
     rejected: u32,
@@ -548,7 +544,7 @@ impl Peer {
             last_reached: None,
             remote_ip: None,
             connections: Vec::new(),
-            linked: false,
+            link: None,
             departed: false,
             confirming: false,
             dial_at: None,
@@ -572,6 +568,14 @@ impl Peer {
         true
     }
 
+    fn urgency(&self) -> Urgency {
+        match self.tries {
+            _ if self.confirming => Urgency::Confirm,
+            0..=TRIES_FEW => Urgency::Link,
+            _ => Urgency::LinkAgain,
+        }
+    }
+
     /// The addresses for the next try; when confirming a loss first of all where the link was. Every third
     /// try takes QUIC too.
     fn dialable(&self) -> Vec<Multiaddr> {
@@ -589,6 +593,27 @@ impl Peer {
             self.addresses.iter().filter(|address| addresses::is_tcp(address)).cloned().collect();
         if tcp.is_empty() { self.addresses.clone() } else { tcp }
     }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Link {
+    dialled: bool,
+}
+
+/// Why a peer is dialled, the most urgent first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Urgency {
+    /// To find out whether it is gone.
+    Confirm,
+    /// To link with it.
+    Link,
+    /// The same, after more than [`TRIES_FEW`] tries in vain: those that were not there for long leave room for
+    /// those that may be.
+    LinkAgain,
+}
+
+impl Urgency {
+    const ALL: [Self; 3] = [Self::Confirm, Self::Link, Self::LinkAgain];
 }
 
 #[derive(Debug)]
@@ -657,6 +682,8 @@ const REJECTED_MAX: u32 = 3;
 const PEERS_MAX: usize = 4096;
 const BLOCKED_MAX: usize = 1024;
 const DIALS_MAX: usize = 16;
+/// One in so many links is to be one that this node dialled.
+const DIALLED_SHARE: usize = 4;
 /// After so many tries in vain a peer is dialled only while fewer than [`DIALS_AGAIN_MAX`] dials are under way.
 const TRIES_FEW: u32 = 3;
 const DIALS_AGAIN_MAX: usize = DIALS_MAX / 4;

@@ -99,6 +99,8 @@ fn a_peer_that_closes_before_it_says_what_it_is_is_not_dialled_in_a_loop() {
     let mut dials = 0;
     for now in 0..60_000 {
         for output in overlay.run(now) {
+            let unreachable = matches!(output, OverlayOutput::Unreachable { .. });
+            assert!(!unreachable, "it proved its key, so it is there");
             if matches!(output, OverlayOutput::Dial { .. }) {
                 dials += 1;
                 overlay.handle_connected(at(now), peer, connection(dials), true, &tcp(1));
@@ -205,6 +207,34 @@ fn dials_under_way_and_neighbours_are_bounded() {
         }
     }
     assert_eq!(linked.len(), NEIGHBOURS);
+    assert_eq!(overlay.poll_timeout(), None, "with links enough nobody is waited for");
+}
+
+#[test]
+fn nobody_is_surrounded_by_those_that_dial_it() {
+    let mut peers: Vec<_> = (1..=100).map(peer).collect();
+    peers.sort();
+    let own = peers.remove(0);
+    let (others, strangers) = peers.split_at(50);
+    let mut overlay = overlay(own);
+    for (number, peer) in strangers.iter().enumerate() {
+        overlay.handle_connected(at(0), *peer, connection(number), false, &tcp(1));
+        overlay.handle_identified(at(0), *peer, connection(number), true);
+    }
+    assert!(overlay.links() > NEIGHBOURS);
+    for peer in others {
+        overlay.handle_discovered(at(0), *peer, tcp(2));
+    }
+    let mut dialled = 0;
+    for now in 0..500 {
+        for output in overlay.run(now) {
+            let OverlayOutput::Dial { peer, addresses } = output else { continue };
+            dialled += 1;
+            overlay.handle_connected(at(now), peer, connection(100 + dialled), true, &addresses[0]);
+            overlay.handle_identified(at(now), peer, connection(100 + dialled), true);
+        }
+    }
+    assert_eq!(dialled, NEIGHBOURS / DIALLED_SHARE);
 }
 
 #[test]

@@ -40,6 +40,7 @@ use crate::{
         publication::{Publication, PublicationOutput, PublishError},
         reconciliation::{Digest, Line, Plan},
         record::{PresenceRecord, Verifier},
+        rumors::{RumorOutput, Rumors},
         service::{
             Contact, ContactState, Evidence, Offered, PRESENTITIES_MAX, PresenceService, PresentityView,
             ServiceOutput, Source, Transition, fingerprint,
@@ -77,6 +78,7 @@ pub struct Node {
     persisting: BTreeMap<PersistToken, Persisting>,
     recalling: BTreeMap<PersistToken, remote::Recalling>,
     notified: Option<PresenceRecord>,
+    rumors: Rumors,
     reconcile_at: Timestamp,
     refused: BTreeMap<&'static str, u64>,
     next_token: u64,
@@ -119,6 +121,7 @@ impl Node {
             persisting: BTreeMap::new(),
             recalling: BTreeMap::new(),
             notified: None,
+            rumors: Rumors::new(now, StdRng::from_rng(&mut random)),
             reconcile_at: now + RECONCILIATION_INTERVAL.mul_f64(random.random_range(0.5..1.5)),
             refused: BTreeMap::new(),
             next_token: 0,
@@ -141,13 +144,14 @@ impl Node {
     /// Something came in, or an earlier output ended.
     pub fn handle(&mut self, now: Timestamp, input: NodeInput) {
         match input {
-            NodeInput::Gossip { token, bytes } => self.gossip(now, token, &bytes),
+            NodeInput::Gossip { token, from, bytes } => self.gossip(now, token, from, &bytes),
             NodeInput::LinkEstablished { presentity, dialled } => {
                 self.link_established(now, presentity, dialled)
             }
             NodeInput::LinkDown { presentity } => {
                 self.linked.remove(&presentity);
                 self.service.handle_link_down(presentity);
+                self.rumors.handle_link_down(now, presentity);
             }
             NodeInput::Unreachable { presentity, was_linked } => {
                 let evidence = if was_linked { Evidence::LinkLost } else { Evidence::Unreachable };
@@ -180,6 +184,7 @@ impl Node {
         self.subscribers.handle_timeout(now);
         self.watches.handle_timeout(now);
         self.outbox.handle_timeout(now);
+        self.rumors.handle_timeout(now);
         if self.reconcile_at <= now {
             self.reconcile_at = now + RECONCILIATION_INTERVAL.mul_f64(self.random.random_range(0.5..1.5));
             if !self.linked.is_empty() {
@@ -308,6 +313,7 @@ impl Node {
             self.subscribers.poll_timeout(),
             self.watches.poll_timeout(),
             self.outbox.poll_timeout(),
+            self.rumors.poll_timeout(),
         ];
         machines.into_iter().flatten().min().into_iter().chain([self.reconcile_at]).min()
     }
@@ -443,6 +449,8 @@ impl Node {
                 );
             } else if let Some(output) = self.outbox.poll_output() {
                 self.outbox_output(now, output);
+            } else if let Some(output) = self.rumors.poll_output() {
+                self.rumor_output(now, output);
             } else {
                 break;
             }
@@ -487,13 +495,32 @@ impl Node {
             ServiceOutput::Forget(presentity) => self.persist_lazily(Change::ForgetRecord(presentity)),
             ServiceOutput::Transition(presentity, transition) => {
                 let Some(view) = self.view(now, &presentity) else { return };
-                let inbox = view.information.as_ref().and_then(PresenceInformation::instant_inbox);
+                // Reading an address costs a base58 decoding, which a node that joins need not do for everybody.
+                let inbox = (transition == Transition::Changed)
+                    .then(|| view.information.as_ref().and_then(PresenceInformation::instant_inbox))
+                    .flatten();
                 self.outputs.push_back(NodeOutput::Notice(Notice::Transition(view, transition)));
                 if matches!(transition, Transition::Appeared | Transition::Returned) {
                     self.watches.handle_in_reach(now, presentity);
                     self.outbox.handle_in_reach(now, presentity);
-                } else if let (Transition::Changed, Some((inbox, Basic::Open))) = (transition, inbox) {
+                } else if let Some((inbox, Basic::Open)) = inbox {
                     self.outbox.handle_in_reach(now, inbox.node);
+                }
+            }
+        }
+    }
+
+    fn rumor_output(&mut self, now: Timestamp, output: RumorOutput) {
+        match output {
+            RumorOutput::Tell { to, told } => {
+                let (records, cut) = self.records(now, &told);
+                let request = OutgoingRequest::Presence(PresenceRequest::Tell { records });
+                self.send_request(now, to, request, Pending::Tell { to, cut });
+            }
+            RumorOutput::Compare { to } => {
+                if !self.compare(now, to, 0, Plan::default()) {
+                    // The one under way may have begun too early to find everything.
+                    self.rumors.handle_failed(now, to);
                 }
             }
         }
@@ -570,6 +597,7 @@ impl Node {
         let linked = self.linked.contains(&presentity);
         let offered = self.service.handle_record(now, record, source);
         if offered == Offered::Newer {
+            self.rumors.handle_newer(presentity);
             if linked {
                 self.service.handle_link_established(now, presentity);
             }
@@ -723,6 +751,7 @@ enum Pending {
     Fetch { fetch: FetchToken, presentity: Presentity },
     Subscribe { presentity: Presentity },
     Notify,
+    Tell { to: Presentity, cut: bool },
     Goodbye,
     Message { id: MessageId },
 }

@@ -21,6 +21,8 @@ pub enum NodeInput {
     Gossip {
         /// The driver's name for it.
         token: GossipToken,
+        /// The peer that passed it on.
+        from: Presentity,
         /// The signed record.
         bytes: Vec<u8>,
     },

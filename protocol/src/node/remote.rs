@@ -19,6 +19,7 @@ use crate::{
         information::Basic,
         reconciliation::{Difference, Digest, Plan, RECORDS_BYTES_PER_FRAME, difference, plan},
         record::{PresenceRecord, Reaction, RecordError},
+        rumors::News,
         service::{Offered, Source},
     },
     time::Timestamp,
@@ -33,19 +34,35 @@ pub(super) struct Recalling {
 }
 
 impl Node {
-    pub(super) fn gossip(&mut self, now: Timestamp, token: GossipToken, bytes: &[u8]) {
+    pub(super) fn gossip(&mut self, now: Timestamp, token: GossipToken, from: Presentity, bytes: &[u8]) {
         let reaction = match self.verify(bytes) {
-            Ok(record) => match self.take_record(now, record, Source::Gossip) {
-                Offered::Newer | Offered::Known => Reaction::Accept,
-                Offered::Stale => {
-                    self.count_refused("stale");
-                    Reaction::Ignore
+            Ok(record) => {
+                let presentity = record.presentity();
+                let known = self.service.record(&presentity).is_some();
+                let offered = self.take_record(now, record, Source::Gossip);
+                match offered {
+                    Offered::Newer | Offered::Known => {
+                        let news = match offered {
+                            Offered::Newer if known => News::Change,
+                            Offered::Newer => News::Newcomer,
+                            _ => News::Known,
+                        };
+                        if self.rumors.handle_gossip(now, presentity, news, from) {
+                            Reaction::Accept
+                        } else {
+                            Reaction::Ignore
+                        }
+                    }
+                    Offered::Stale => {
+                        self.count_refused("stale");
+                        Reaction::Ignore
+                    }
+                    Offered::TableFull => {
+                        self.count_refused("table-full");
+                        Reaction::Ignore
+                    }
                 }
-                Offered::TableFull => {
-                    self.count_refused("table-full");
-                    Reaction::Ignore
-                }
-            },
+            }
             Err(error) => {
                 self.count_refused(error.reason());
                 error.reaction()
@@ -57,6 +74,7 @@ impl Node {
     pub(super) fn link_established(&mut self, now: Timestamp, presentity: Presentity, dialled: bool) {
         self.linked.insert(presentity);
         self.service.handle_link_established(now, presentity);
+        self.rumors.handle_link_established(now, presentity);
         self.watches.handle_in_reach(now, presentity);
         self.outbox.handle_in_reach(now, presentity);
         if dialled {
@@ -92,9 +110,7 @@ impl Node {
             }
             PresenceRequest::Exchange { wanted, records } => {
                 let response = self.records(now, &wanted).0;
-                for told in records {
-                    self.take_told(now, from, &told);
-                }
+                self.take_reconciled(now, from, &records);
                 PresenceResponse::Exchanged { records: response }
             }
             PresenceRequest::Fetch { presentity } => {
@@ -113,6 +129,9 @@ impl Node {
                     Ok(record) if record.presentity() == from => {
                         let goodbye = record.body().departing.then(|| record.bytes().to_vec());
                         let offered = self.take_record(now, record, Source::Direct);
+                        if offered == Offered::Newer {
+                            self.rumors.handle_direct(now, from);
+                        }
                         // Whoever leaves may be gone before its own gossip went out.
                         if let (Offered::Newer, Some(bytes)) = (offered, goodbye) {
                             self.outputs.push_back(NodeOutput::Forward(bytes));
@@ -122,6 +141,18 @@ impl Node {
                     Err(error) => self.count_refused(error.reason()),
                 }
                 PresenceResponse::Notified
+            }
+            PresenceRequest::Tell { records } => {
+                let partner = self.rumors.handle_teller(now, from);
+                for told in &records {
+                    if let Some((presentity, offered)) = self.take_told(now, from, told) {
+                        let new = offered == Offered::Newer;
+                        if new || offered == Offered::Known {
+                            self.rumors.handle_told(now, presentity, new, from);
+                        }
+                    }
+                }
+                PresenceResponse::Heard { partner }
             }
         }
     }
@@ -241,9 +272,7 @@ impl Node {
                 Response::Presence(PresenceResponse::Exchanged { records }),
             ) => {
                 let cut = cut || records.len() < plan.wanted.len();
-                for told in &records {
-                    self.take_told(now, peer, told);
-                }
+                self.take_reconciled(now, peer, &records);
                 if cut && round < ROUNDS_MAX {
                     self.compare(now, peer, round + 1, plan);
                 }
@@ -259,13 +288,20 @@ impl Node {
                 Pending::Subscribe { presentity },
                 Response::Presence(PresenceResponse::Subscribed { seconds, record }),
             ) => {
-                if let Some(told) = record {
-                    self.take_told(now, presentity, &told);
+                let taken = record.and_then(|told| self.take_told(now, presentity, &told));
+                if taken == Some((presentity, Offered::Newer)) {
+                    self.rumors.handle_direct(now, presentity);
                 }
                 let granted = seconds.map(|seconds| Duration::from_secs(seconds.into()));
                 self.watches.handle_answer(now, presentity, granted);
             }
             (Pending::Notify | Pending::Goodbye, Response::Presence(PresenceResponse::Notified)) => (),
+            (Pending::Tell { to, cut }, Response::Presence(PresenceResponse::Heard { partner })) => {
+                self.rumors.handle_heard(now, to, partner);
+                if cut {
+                    self.rumors.handle_failed(now, to);
+                }
+            }
             (Pending::Message { id }, Response::Message(response)) => {
                 let outcome = match response {
                     MessageResponse::Delivered => Delivery::Delivered,
@@ -289,7 +325,8 @@ impl Node {
     pub(super) fn failed(&mut self, now: Timestamp, pending: Pending, failure: RequestFailure) {
         match pending {
             // Another comparison, soon and perhaps with another peer, makes good what this one missed.
-            Pending::Compare { .. } | Pending::Exchange { .. } => {
+            Pending::Compare { peer, .. } | Pending::Exchange { peer, .. } => {
+                self.rumors.handle_failed(now, peer);
                 self.reconcile_at = self.reconcile_at.min(now + RECONCILIATION_RETRY);
             }
             Pending::Fetch { fetch, .. } => {
@@ -298,6 +335,7 @@ impl Node {
             Pending::Subscribe { presentity } => self.watches.handle_failure(now, presentity),
             // Gossip brings it as well.
             Pending::Notify | Pending::Goodbye => (),
+            Pending::Tell { to, .. } => self.rumors.handle_failed(now, to),
             Pending::Message { id } => {
                 let outcome = match failure {
                     RequestFailure::Unreachable => Delivery::Failed(FailureReason::Unreachable),
@@ -309,8 +347,8 @@ impl Node {
     }
 
     /// Compares tables with `peer`. `before` is the plan of the round before, after which no round follows
-    /// if it comes out the same.
-    pub(super) fn compare(&mut self, now: Timestamp, peer: Presentity, round: u32, before: Plan) {
+    /// if it comes out the same. False if a comparison with that peer is under way.
+    pub(super) fn compare(&mut self, now: Timestamp, peer: Presentity, round: u32, before: Plan) -> bool {
         let busy = self.pending.values().any(|pending| {
             matches!(
                 pending,
@@ -322,6 +360,7 @@ impl Node {
             let request = OutgoingRequest::Presence(PresenceRequest::Compare(digest.clone()));
             self.send_request(now, peer, request, Pending::Compare { peer, digest, round, before });
         }
+        !busy
     }
 
     fn exchange(
@@ -347,7 +386,7 @@ impl Node {
 
     /// The records of `presentities` as they are told to a peer, as many as a frame may hold, and whether
     /// some were left out.
-    fn records(&self, now: Timestamp, presentities: &[Presentity]) -> (Vec<ToldRecord>, bool) {
+    pub(super) fn records(&self, now: Timestamp, presentities: &[Presentity]) -> (Vec<ToldRecord>, bool) {
         let mut bytes = 0;
         let mut records = Vec::new();
         for presentity in presentities {
@@ -372,18 +411,36 @@ impl Node {
         }
     }
 
-    /// Takes over what a peer tells; whether it was news.
-    fn take_told(&mut self, now: Timestamp, peer: Presentity, told: &ToldRecord) -> bool {
+    /// Takes over what a comparison brought. What of it others may lack is told them.
+    fn take_reconciled(&mut self, now: Timestamp, peer: Presentity, records: &[ToldRecord]) {
+        let taken = records.iter().filter_map(|told| self.take_told(now, peer, told));
+        let newer = taken.filter(|(_, offered)| *offered == Offered::Newer);
+        let mut brought: Vec<_> = newer.map(|(presentity, _)| presentity).collect();
+        if brought.contains(&peer) {
+            brought.retain(|presentity| *presentity != peer);
+            self.rumors.handle_direct(now, peer);
+        }
+        self.rumors.handle_reconciled(now, peer, &brought);
+    }
+
+    /// Takes over what a peer tells; about whom, and what became of it.
+    fn take_told(
+        &mut self,
+        now: Timestamp,
+        peer: Presentity,
+        told: &ToldRecord,
+    ) -> Option<(Presentity, Offered)> {
         match self.verify(&told.record) {
             Ok(record) => {
                 let elapsed = Duration::from_millis(told.elapsed_ms).min(ELAPSED_MAX);
                 let direct = record.presentity() == peer;
                 let source = if direct { Source::Direct } else { Source::Told { elapsed, lost: told.lost } };
-                self.take_record(now, record, source) == Offered::Newer
+                let presentity = record.presentity();
+                Some((presentity, self.take_record(now, record, source)))
             }
             Err(error) => {
                 self.count_refused(error.reason());
-                false
+                None
             }
         }
     }

@@ -3,4 +3,5 @@ pub mod information;
 pub mod publication;
 pub mod reconciliation;
 pub mod record;
+pub mod rumors;
 pub mod service;

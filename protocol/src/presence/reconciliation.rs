@@ -69,21 +69,24 @@ pub fn difference(table: &[Line], digest: &Digest) -> Difference {
         return Difference { ranges: Vec::new(), versions: Vec::new() };
     }
     let own = sums(table, digest.bits);
-    let mut ranges: BTreeSet<u16> = BTreeSet::new();
-    let mut versions = Vec::new();
-    for (number, (ours, theirs)) in (0_u16..).zip(own.iter().zip(&digest.sums)) {
-        if ours != theirs {
-            let lines = || table.iter().filter(|(presentity, ..)| range(presentity, digest.bits) == number);
-            if versions.len() + lines().count() > VERSIONS_PER_FRAME && !ranges.is_empty() {
-                break;
-            }
-            ranges.insert(number);
-            versions.extend(
-                lines().take(VERSIONS_PER_FRAME).map(|(presentity, version, _)| (*presentity, *version)),
-            );
+    let sums = (0_u16..).zip(own.iter().zip(&digest.sums));
+    let differ = sums.filter(|(_, (ours, theirs))| ours != theirs).map(|(number, _)| (number, Vec::new()));
+    let mut differing: BTreeMap<u16, Vec<_>> = differ.collect();
+    for (presentity, version, _) in table {
+        if let Some(lines) = differing.get_mut(&range(presentity, digest.bits)) {
+            lines.push((*presentity, *version));
         }
     }
-    Difference { ranges: ranges.into_iter().collect(), versions }
+    let mut ranges = Vec::new();
+    let mut versions = Vec::new();
+    for (number, lines) in differing {
+        if versions.len() + lines.len() > VERSIONS_PER_FRAME && !ranges.is_empty() {
+            break;
+        }
+        ranges.push(number);
+        versions.extend(lines.into_iter().take(VERSIONS_PER_FRAME));
+    }
+    Difference { ranges, versions }
 }
 
 /// What the initiator does about a difference.

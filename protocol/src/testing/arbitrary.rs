@@ -144,6 +144,7 @@ pub(crate) fn presence_request() -> impl Strategy<Value = PresenceRequest> {
         presentity().prop_map(|presentity| PresenceRequest::Fetch { presentity }),
         any::<u32>().prop_map(|seconds| PresenceRequest::Subscribe { seconds }),
         collection::vec(any::<u8>(), 0..300).prop_map(|record| PresenceRequest::Notify { record }),
+        collection::vec(told(), 0..5).prop_map(|records| PresenceRequest::Tell { records }),
     ]
 }
 
@@ -156,6 +157,7 @@ pub(crate) fn presence_response() -> impl Strategy<Value = PresenceResponse> {
         (option::of(any::<u32>()), option::of(told()))
             .prop_map(|(seconds, record)| PresenceResponse::Subscribed { seconds, record }),
         Just(PresenceResponse::Notified),
+        any::<bool>().prop_map(|partner| PresenceResponse::Heard { partner }),
     ]
 }
 

@@ -42,6 +42,11 @@ pub enum PresenceRequest {
         #[serde(with = "serde_bytes")]
         record: Vec<u8>,
     },
+    /// Tells records that are news to the sender, as many as a frame may hold.
+    Tell {
+        /// The records.
+        records: Vec<ToldRecord>,
+    },
 }
 
 /// A response of the PRESENCE PROTOCOL, to the request of the same place.
@@ -68,6 +73,11 @@ pub enum PresenceResponse {
     },
     /// To [`PresenceRequest::Notify`].
     Notified,
+    /// To [`PresenceRequest::Tell`].
+    Heard {
+        /// Whether the node will tell the sender what is news to it, while they are linked.
+        partner: bool,
+    },
 }
 
 /// A record that is passed on, with what its holder knows beside it. Only the record is signed.

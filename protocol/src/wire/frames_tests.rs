@@ -40,6 +40,7 @@ fn requests_and_responses_have_the_numbers_that_wire_md_gives() {
         PresenceRequest::Fetch { presentity },
         PresenceRequest::Subscribe { seconds: 0 },
         PresenceRequest::Notify { record: Vec::new() },
+        PresenceRequest::Tell { records: Vec::new() },
     ];
     let responses = [
         PresenceResponse::Compared(Difference { ranges: Vec::new(), versions: Vec::new() }),
@@ -47,6 +48,7 @@ fn requests_and_responses_have_the_numbers_that_wire_md_gives() {
         PresenceResponse::Fetched { record: None },
         PresenceResponse::Subscribed { seconds: None, record: None },
         PresenceResponse::Notified,
+        PresenceResponse::Heard { partner: false },
     ];
     for (number, (request, response)) in (0_u8..).zip(requests.iter().zip(&responses)) {
         assert_eq!(encode(request)[0], number, "{request:?}");

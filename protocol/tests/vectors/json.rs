@@ -44,6 +44,9 @@ pub(super) fn presence_request(request: &PresenceRequest) -> Value {
         PresenceRequest::Fetch { presentity } => json!({ "Fetch": { "presentity": peer_id(presentity) } }),
         PresenceRequest::Subscribe { seconds } => json!({ "Subscribe": { "seconds": seconds } }),
         PresenceRequest::Notify { record } => json!({ "Notify": { "record": hex(record) } }),
+        PresenceRequest::Tell { records } => {
+            json!({ "Tell": { "records": records.iter().map(told).collect::<Vec<_>>() } })
+        }
     }
 }
 
@@ -58,6 +61,7 @@ pub(super) fn presence_response(response: &PresenceResponse) -> Value {
             json!({ "Subscribed": { "seconds": seconds, "record": record.as_ref().map(told) } })
         }
         PresenceResponse::Notified => json!("Notified"),
+        PresenceResponse::Heard { partner } => json!({ "Heard": { "partner": partner } }),
     }
 }
 

@@ -140,6 +140,7 @@ fn presence_requests() -> Vec<(&'static str, PresenceRequest)> {
         ("subscribe for an hour", PresenceRequest::Subscribe { seconds: 3600 }),
         ("end a subscription", PresenceRequest::Subscribe { seconds: 0 }),
         ("notify", PresenceRequest::Notify { record: told(1, 0, false).record }),
+        ("tell", PresenceRequest::Tell { records: vec![told(1, 0, false), told(2, 200, false)] }),
     ]
 }
 
@@ -160,6 +161,7 @@ fn presence_responses() -> Vec<(&'static str, PresenceResponse)> {
         ("subscribed", PresenceResponse::Subscribed { seconds: Some(3600), record: Some(told(1, 0, false)) }),
         ("subscription refused", PresenceResponse::Subscribed { seconds: None, record: None }),
         ("notified", PresenceResponse::Notified),
+        ("heard", PresenceResponse::Heard { partner: true }),
     ]
 }
 

@@ -114,9 +114,15 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         let now = self.clock.now();
         match event {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
+                let Some(from) = Presentity::from_peer_id(&propagation_source) else {
+                    let ignore = gossipsub::MessageAcceptance::Ignore;
+                    let gossip = &mut self.swarm.behaviour_mut().gossip.0;
+                    gossip.report_message_validation_result(&message_id, &propagation_source, ignore);
+                    return;
+                };
                 let token = GossipToken(self.token());
                 self.gossiped.insert(token, (message_id, propagation_source));
-                self.node.handle(now, NodeInput::Gossip { token, bytes: message.data });
+                self.node.handle(now, NodeInput::Gossip { token, from, bytes: message.data });
             }
             gossipsub::Event::Subscribed { .. } => {
                 if let Some(bytes) = self.unpublished.take() {

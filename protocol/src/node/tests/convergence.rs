@@ -11,7 +11,7 @@ use crate::{
         record::{NodeAddress, PresenceRecord},
         service::{ContactState, Evidence, Transition},
     },
-    testing::{CLOCK, body, information, keypair, record},
+    testing::{CLOCK, body, information, keypair, presentity, record},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -230,7 +230,7 @@ fn fill(mesh: &mut Mesh, seat: usize, numbers: impl Iterator<Item = u16>) {
 fn gossip(mesh: &mut Mesh, seat: usize, record: &PresenceRecord) {
     let bytes = record.bytes().to_vec();
     mesh.with(seat, |node, now| {
-        node.handle(now, NodeInput::Gossip { token: GossipToken(0), bytes });
+        node.handle(now, NodeInput::Gossip { token: GossipToken(0), from: presentity(&keypair(200)), bytes });
         while node.poll_output().is_some() {}
     });
 }

@@ -14,7 +14,7 @@ use crate::{
         record::{PresenceRecord, RECORD_BYTES_MAX, Reaction, RecordBody, Version},
         service::{ContactState, Evidence},
     },
-    testing::{body, departing_record, keypair, record},
+    testing::{body, departing_record, keypair, presentity, record},
     wire::frames::{MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
 };
 
@@ -24,7 +24,7 @@ const FAR_AGO_MS: u64 = u64::MAX;
 /// What a node says of bytes that came by gossip.
 fn verdict(mesh: &mut Mesh, bytes: Vec<u8>) -> Reaction {
     let outputs = mesh.with(0, |node, now| {
-        node.handle(now, NodeInput::Gossip { token: GossipToken(7), bytes });
+        node.handle(now, NodeInput::Gossip { token: GossipToken(7), from: presentity(&keypair(200)), bytes });
         std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
     });
     let verdict = |output: &NodeOutput| match output {
@@ -126,7 +126,7 @@ fn a_notification_counts_only_if_it_is_about_its_sender() {
         answer(&mut mesh, PresenceRequest::Notify { record: goodbye_of_another }),
         PresenceResponse::Notified
     );
-    assert_eq!(mesh.node(0).record(&crate::testing::presentity(&keypair(3))), None);
+    assert_eq!(mesh.node(0).record(&presentity(&keypair(3))), None);
     assert_eq!(
         answer(&mut mesh, PresenceRequest::Notify { record: vec![1; 90] }),
         PresenceResponse::Notified
@@ -162,7 +162,7 @@ fn records_that_a_peer_tells_are_verified_and_their_ages_are_clamped() {
     let exchange = PresenceRequest::Exchange { wanted: Vec::new(), records: vec![forged, old] };
     assert_eq!(answer(&mut mesh, exchange), PresenceResponse::Exchanged { records: Vec::new() });
     assert_eq!(mesh.refused(0, "forged"), 1);
-    let view = mesh.node(0).service.view(&crate::testing::presentity(&keypair(3))).unwrap();
+    let view = mesh.node(0).service.view(&presentity(&keypair(3))).unwrap();
     let age = crate::testing::CLOCK.unix(mesh.now).since(view.heard_at);
     assert_eq!(age, Duration::from_secs(30 * 24 * 3600));
 }
@@ -267,7 +267,7 @@ fn an_ill_formed_digest_is_answered_with_no_difference() {
 fn a_fetch_or_subscription_is_answered_with_the_newest_record_and_its_age() {
     let mut mesh = Mesh::row(2);
     mesh.run(Duration::from_secs(30));
-    let (own, other, nobody) = (mesh.who(0), mesh.who(1), crate::testing::presentity(&keypair(9)));
+    let (own, other, nobody) = (mesh.who(0), mesh.who(1), presentity(&keypair(9)));
     let own_record = told(&mesh.node(0).own_record().unwrap().clone());
     let fetched = answer(&mut mesh, PresenceRequest::Fetch { presentity: own });
     assert_eq!(fetched, PresenceResponse::Fetched { record: Some(own_record.clone()) });

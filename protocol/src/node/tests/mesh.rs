@@ -296,7 +296,8 @@ impl Mesh {
                 if self.seats[seat].gossip_seen.insert(bytes.clone()) {
                     let token = GossipToken(self.seats[seat].token());
                     self.seats[seat].gossiped.insert(token, (from, bytes.clone()));
-                    self.input(seat, NodeInput::Gossip { token, bytes });
+                    let from = self.who(from);
+                    self.input(seat, NodeInput::Gossip { token, from, bytes });
                 }
             }
             Event::Request { from, run, token, request } => {

@@ -10,7 +10,7 @@ use crate::{
         record::{PresenceRecord, Version},
         service::ContactState,
     },
-    testing::record_named,
+    testing::{keypair, presentity, record_named},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,7 +48,7 @@ fn the_jump_is_published_only_when_the_disk_has_it() {
     let key = mesh.seat(0).key.clone();
     let bytes = record_named(&key, 40, 1, "from the future").bytes().to_vec();
     let outputs = mesh.with(0, |node, now| {
-        node.handle(now, NodeInput::Gossip { token: GossipToken(9), bytes });
+        node.handle(now, NodeInput::Gossip { token: GossipToken(9), from: presentity(&keypair(200)), bytes });
         node.handle_timeout(now);
         std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
     });
@@ -171,7 +171,10 @@ fn a_goodbye_is_over_when_the_neighbours_answered_or_failed_to() {
 fn gossip_to(mesh: &mut Mesh, seat: usize, record: &PresenceRecord) {
     let bytes = record.bytes().to_vec();
     mesh.with(seat, |node, now| {
-        node.handle(now, NodeInput::Gossip { token: GossipToken(u64::MAX), bytes });
+        node.handle(
+            now,
+            NodeInput::Gossip { token: GossipToken(u64::MAX), from: presentity(&keypair(200)), bytes },
+        );
         let verdict = node.outputs.iter().position(|output| matches!(output, NodeOutput::Verdict { .. }));
         node.outputs.remove(verdict.expect("one verdict for each"));
     });

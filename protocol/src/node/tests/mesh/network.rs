@@ -119,6 +119,7 @@ fn kind(request: &OutgoingRequest) -> &'static str {
         OutgoingRequest::Presence(PresenceRequest::Fetch { .. }) => "fetch",
         OutgoingRequest::Presence(PresenceRequest::Subscribe { .. }) => "subscribe",
         OutgoingRequest::Presence(PresenceRequest::Notify { .. }) => "notify",
+        OutgoingRequest::Presence(PresenceRequest::Tell { .. }) => "tell",
         OutgoingRequest::Message(_) => "message",
     }
 }
