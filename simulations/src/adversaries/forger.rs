@@ -108,6 +108,7 @@ impl Forger {
                 PresenceResponse::Subscribed { seconds: Some(seconds), record: records.into_iter().next() }
             }
             Ok(PresenceRequest::Notify { .. }) => PresenceResponse::Notified,
+            Ok(PresenceRequest::Tell { .. }) => PresenceResponse::Heard { partner: true },
             // To a comparison this is no answer.
             Ok(PresenceRequest::Exchange { .. } | PresenceRequest::Compare(_)) | Err(_) => {
                 PresenceResponse::Exchanged { records }

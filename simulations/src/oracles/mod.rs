@@ -415,13 +415,15 @@ impl State {
     }
 
     fn shown(&mut self, now: u64, node: usize, view: &PresentityView, how: &str) {
-        self.told(now, node, &format!("{how} {:?} {:?}", view.presentity, view.version));
         let Some(column) = self.columns.get(&view.presentity).copied() else {
+            self.told(now, node, &format!("{how} {:?} {:?}", view.presentity, view.version));
             if !self.hostile.contains(&view.presentity) {
                 self.violate(now, AUTHENTIC, format!("node {node} shows somebody who does not exist"));
             }
             return;
         };
+        let Version { incarnation, sequence } = view.version;
+        self.told(now, node, &format!("{how} node {column} {incarnation}.{sequence}"));
         let change = self.check_document(now, node, column, view);
         let cell = Cell::new(view.version, change, view.contact.state);
         let before = self.agreement.set_cell(node, column, cell);
