@@ -266,6 +266,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 // An error means that it went by already, or that nobody is there to take it.
                 let _ = self.swarm.behaviour_mut().gossip.0.publish(self.topic.clone(), bytes);
             }
+            NodeOutput::Rejected(presentity) => {
+                self.overlay.handle_rejected(self.clock.now(), presentity.peer_id());
+            }
             NodeOutput::Departed(presentity) => self.overlay.handle_departed(presentity.peer_id()),
             NodeOutput::Recall { token, key } => {
                 let recall = self.storage.was_received(key);

@@ -138,7 +138,7 @@ impl Node {
                         }
                     }
                     Ok(_) => self.count_refused("not-the-sender's"),
-                    Err(error) => self.count_refused(error.reason()),
+                    Err(error) => self.refuse_record(from, &error),
                 }
                 PresenceResponse::Notified
             }
@@ -439,7 +439,7 @@ impl Node {
                 Some((presentity, self.take_record(now, record, source)))
             }
             Err(error) => {
-                self.count_refused(error.reason());
+                self.refuse_record(peer, &error);
                 None
             }
         }
@@ -453,9 +453,17 @@ impl Node {
                 return true;
             }
             Ok(_) => self.count_refused("not-the-asked-for"),
-            Err(error) => self.count_refused(error.reason()),
+            Err(error) => self.refuse_record(presentity, &error),
         }
         false
+    }
+
+    /// Counts a record that does not hold, and says who brought it if nobody honest would have.
+    fn refuse_record(&mut self, peer: Presentity, error: &RecordError) {
+        self.count_refused(error.reason());
+        if error.reaction() == Reaction::Reject {
+            self.outputs.push_back(NodeOutput::Rejected(peer));
+        }
     }
 }
 

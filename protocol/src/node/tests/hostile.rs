@@ -160,7 +160,15 @@ fn records_that_a_peer_tells_are_verified_and_their_ages_are_clamped() {
     *forged.record.last_mut().unwrap() ^= 1;
     let old = ToldRecord { elapsed_ms: FAR_AGO_MS, ..told(&record(&keypair(3), 1, 1)) };
     let exchange = PresenceRequest::Exchange { wanted: Vec::new(), records: vec![forged, old] };
-    assert_eq!(answer(&mut mesh, exchange), PresenceResponse::Exchanged { records: Vec::new() });
+    let from = mesh.who(1);
+    let outputs = mesh.with(0, |node, now| {
+        let request = OutgoingRequest::Presence(exchange);
+        node.handle(now, NodeInput::Request { token: ResponseToken(7), from, request });
+        std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
+    });
+    let response = Response::Presence(PresenceResponse::Exchanged { records: Vec::new() });
+    assert!(outputs.contains(&NodeOutput::Respond { token: ResponseToken(7), response }), "{outputs:?}");
+    assert!(outputs.contains(&NodeOutput::Rejected(from)), "who brings forgeries is named: {outputs:?}");
     assert_eq!(mesh.refused(0, "forged"), 1);
     let view = mesh.node(0).service.view(&presentity(&keypair(3))).unwrap();
     let age = crate::testing::CLOCK.unix(mesh.now).since(view.heard_at);

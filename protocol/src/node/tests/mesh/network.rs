@@ -77,6 +77,7 @@ impl Mesh {
                 let failure = RequestFailure::Unanswered;
                 self.later(asker, run, Event::Input(NodeInput::RequestFailed { token, failure }));
             }
+            NodeOutput::Rejected(_) => (),
             NodeOutput::Departed(presentity) => {
                 self.seats[seat].addresses.remove(&presentity);
             }
