@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::Args;
 use hereabouts_simulations::report::{self, Comparison};
 
-use super::Exit;
+use super::{Exit, say};
 
 #[derive(Debug, Args)]
 pub(super) struct Compare {
@@ -23,7 +23,7 @@ impl Compare {
             report::load(&text).with_context(|| format!("{}", path.display()))
         };
         let comparison = Comparison::of(&load(&self.base)?, &load(&self.head)?);
-        println!("{comparison}");
+        say(&comparison);
         Ok(if comparison.got_worse() { Exit::Worse } else { Exit::Passed })
     }
 }

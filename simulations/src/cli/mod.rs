@@ -3,7 +3,7 @@
 //! One simulation is one process: what must repeat to the last bit is run by a child (`--twice`), and what
 //! can run side by side by several (`sweep`). Each ends with a code that says how it went, see [`Exit`].
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line prints")]
+#![allow(clippy::print_stderr, reason = "a command line prints")]
 
 mod compare;
 mod replay;
@@ -11,7 +11,11 @@ mod run;
 mod sweep;
 mod twice;
 
-use std::process::ExitCode;
+use std::{
+    fmt::Display,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 use hereabouts_simulations::{shipped, virtual_machine::self_test};
@@ -95,11 +99,16 @@ pub(super) fn main() -> ExitCode {
 #[error("{0}")]
 struct Misused(String);
 
+/// Prints a line of what was asked for. Who reads no more of it, as `head` does, has seen enough.
+fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
+
 fn list() -> anyhow::Result<Exit> {
     let scenarios = shipped::all()?;
     let width = scenarios.iter().map(|scenario| scenario.name.len()).max().unwrap_or(0);
     for scenario in scenarios {
-        println!("{:width$}  {:>6} nodes  {}", scenario.name, scenario.nodes, scenario.summary);
+        say(format_args!("{:width$}  {:>6} nodes  {}", scenario.name, scenario.nodes, scenario.summary));
     }
     Ok(Exit::Passed)
 }

@@ -9,6 +9,7 @@ use hereabouts_simulations::{build, capsule::Capsule, report, trace::Trace};
 use super::{
     Exit,
     run::{simulate, write_file},
+    say,
 };
 
 #[derive(Debug, Args)]
@@ -33,12 +34,12 @@ impl Replay {
             );
         }
         let report = simulate(&scenario, capsule.seed, Trace::default(), true);
-        println!("{}", report::summary(&report));
+        say(report::summary(&report));
         if let Some(path) = &self.report {
             write_file(path, &report::html(&report))?;
         }
         let same = report.trace_hash == capsule.trace_hash;
-        println!("{}", if same { "the same run as in the capsule" } else { "not the run of the capsule" });
+        say(if same { "the same run as in the capsule" } else { "not the run of the capsule" });
         Ok(if same { Exit::Passed } else { Exit::Differs })
     }
 }

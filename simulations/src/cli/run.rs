@@ -21,7 +21,7 @@ use hereabouts_simulations::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Exit, Misused, twice};
+use super::{Exit, Misused, say, twice};
 
 #[derive(Debug, Args)]
 pub(super) struct Run {
@@ -94,7 +94,7 @@ impl Run {
         self.write(&report)?;
         let tracing_to_output = self.trace.as_deref() == Some(Path::new("-"));
         if !self.quiet && !tracing_to_output {
-            println!("{}", report::summary(&report));
+            say(report::summary(&report));
         }
         self.judge(&scenario, &report)
     }

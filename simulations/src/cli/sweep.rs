@@ -23,6 +23,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{
     Exit,
     run::{Choice, write_file},
+    say,
 };
 
 #[derive(Debug, Args)]
@@ -72,7 +73,7 @@ impl Sweep {
             scenario: scenario.name,
             runs: runs.into_iter().map(Report::without_series).collect(),
         };
-        println!("{}", sweep.table());
+        say(sweep.table());
         if let Some(path) = &self.json {
             write_file(path, &serde_json::to_string(&sweep)?)?;
         }

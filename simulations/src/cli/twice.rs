@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use hereabouts_simulations::report::Report;
 
-use super::run::Choice;
+use super::{run::Choice, say};
 
 /// The report of both runs, or nothing if they differ, which was said.
 pub(super) fn run(choice: &Choice, seed: u64) -> Result<Option<Report>> {
@@ -44,12 +44,12 @@ pub(super) fn run(choice: &Choice, seed: u64) -> Result<Option<Report>> {
 }
 
 fn say_difference(number: u64, before: &VecDeque<String>, one: Option<&str>, other: Option<&str>) {
-    println!("two runs of one seed differ at event {number}:");
+    say(format_args!("two runs of one seed differ at event {number}:"));
     for line in before {
-        println!("  both    {line}");
+        say(format_args!("  both    {line}"));
     }
-    println!("  first   {}", one.unwrap_or("ended"));
-    println!("  second  {}", other.unwrap_or("ended"));
+    say(format_args!("  first   {}", one.unwrap_or("ended")));
+    say(format_args!("  second  {}", other.unwrap_or("ended")));
 }
 
 struct Traced {
