@@ -607,8 +607,8 @@ enum Urgency {
     Confirm,
     /// To link with it.
     Link,
-    /// The same, after more than [`TRIES_FEW`] tries in vain: those that were not there for long leave room for
-    /// those that may be.
+    /// The same, after more than [`TRIES_FEW`] tries in vain: those that were not there for long leave room
+    /// for those that may be.
     LinkAgain,
 }
 
@@ -684,7 +684,8 @@ const BLOCKED_MAX: usize = 1024;
 const DIALS_MAX: usize = 16;
 /// One in so many links is to be one that this node dialled.
 const DIALLED_SHARE: usize = 4;
-/// After so many tries in vain a peer is dialled only while fewer than [`DIALS_AGAIN_MAX`] dials are under way.
+/// After so many tries in vain a peer is dialled only while fewer than [`DIALS_AGAIN_MAX`] dials are under
+/// way.
 const TRIES_FEW: u32 = 3;
 const DIALS_AGAIN_MAX: usize = DIALS_MAX / 4;
 

@@ -495,7 +495,7 @@ impl Node {
             ServiceOutput::Forget(presentity) => self.persist_lazily(Change::ForgetRecord(presentity)),
             ServiceOutput::Transition(presentity, transition) => {
                 let Some(view) = self.view(now, &presentity) else { return };
-                // Reading an address costs a base58 decoding, which a node that joins need not do for everybody.
+                // Reading an address costs a base58 decoding, which a node that joins is spared.
                 let inbox = (transition == Transition::Changed)
                     .then(|| view.information.as_ref().and_then(PresenceInformation::instant_inbox))
                     .flatten();

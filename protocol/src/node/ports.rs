@@ -157,8 +157,8 @@ pub enum NodeOutput {
         /// What.
         outcome: SentOutcome,
     },
-    /// The peer said over a stream what cannot be true: a record that was forged, malformed or of another realm.
-    /// By gossip, [`NodeOutput::Verdict`] says the same.
+    /// The peer said over a stream what cannot be true: a record that was forged, malformed or of another
+    /// realm. By gossip, [`NodeOutput::Verdict`] says the same.
     Rejected(Presentity),
     /// The presentity's node said goodbye: it is not to be dialled.
     Departed(Presentity),

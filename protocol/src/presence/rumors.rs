@@ -4,22 +4,22 @@
 //! gossip itself and streams to the driver, what is news to the service, and what a comparison finds to
 //! [`super::reconciliation`].
 //!
-//! A record that comes by gossip is passed on by gossip while such records are few. In a **storm**, when a node
-//! hears more than [`HEARD_MAX`] within a second (many start together, or a division heals), each costs more
-//! to pass on alone than together with others. Then it passes none on by gossip, and tells its partners what
-//! it heard every [`TELL_AFTER`], in one request that is answered, so that a loss is noticed. Records of those
-//! that were unknown and changes of those that were not are counted apart: while many join, a change is still
-//! seen at once. Not every node
-//! sees the storm at the same moment, so what gossip passed on lately is told too when the storm begins, or
-//! when a peer tells it. What a peer says of itself over a stream is told unless gossip brings it by then.
+//! A record that comes by gossip is passed on by gossip while such records are few. In a **storm**, when a
+//! node hears more than [`HEARD_MAX`] within a second (many start together, or a division heals), each costs
+//! more to pass on alone than together with others. Then it passes none on by gossip, and tells its partners
+//! what it heard every [`TELL_AFTER`], in one request that is answered, so that a loss is noticed. Records of
+//! those that were unknown and changes of those that were not are counted apart: while many join, a change is
+//! still seen at once. Not every node sees the storm at the same moment, so what gossip passed on lately is
+//! told too when the storm begins, or when a peer tells it. What a peer says of itself over a stream is told
+//! unless gossip brings it by then.
 //!
-//! **Partners** are [`CHOSEN`] linked peers that this node drew, and linked peers that drew it, as their first
-//! telling shows, which may be empty: a graph in which every node draws two others is connected with high
-//! probability. It draws when it has run for a while: first links are no random ones, and those that start
-//! together would draw each other. No partner is told what it told itself, and nothing is told twice. If a comparison brought
-//! more than [`BROUGHT_MAX`] records, this node is new or two parts of the mesh have met, and most of it may
-//! be old to the partners: instead of being told, they are compared with, by a new node not before it has heard
-//! from others. A telling that fails is made good by a comparison too.
+//! **Partners** are [`CHOSEN`] linked peers that this node drew, and linked peers that drew it, as their
+//! first telling shows, which may be empty: a graph in which every node draws two others is connected with
+//! high probability. It draws when it has run for a while: first links are no random ones, and those that
+//! start together would draw each other. No partner is told what it told itself, and nothing is told twice.
+//! If a comparison brought more than [`BROUGHT_MAX`] records, this node is new or two parts of the mesh have
+//! met, and most of it may be old to the partners: instead of being told, they are compared with, by a new
+//! node not before it has heard from others. A telling that fails is made good by a comparison too.
 //!
 //! Limits: [`PARTNERS_MAX`] partners, each with one telling under way and at most a whole table waiting for
 //! it. Source: rumor mongering with push, in Demers et al., *Epidemic Algorithms for Replicated Database
@@ -115,8 +115,8 @@ impl Rumors {
         self.relayed.remove(&presentity);
     }
 
-    /// The newest record of `presentity` came by gossip from `peer`; whether gossip is to pass it on. If it is
-    /// not, it is told, unless it was.
+    /// The newest record of `presentity` came by gossip from `peer`; whether gossip is to pass it on. If it
+    /// is not, it is told, unless it was.
     pub fn handle_gossip(
         &mut self,
         now: Timestamp,

@@ -178,7 +178,7 @@ impl Agreement {
         }
     }
 
-    /// The node's disk knows no newer versions than these, by column; of whom there is none, it knows nothing.
+    /// The node's disk knows no newer versions than these, by column; of whom there is none, nothing.
     pub(super) fn cut_versions(&mut self, node: usize, kept: &BTreeMap<usize, Version>) {
         if let Some(row) = self.rows.get_mut(node) {
             for (column, cell) in row.cells.iter_mut().enumerate() {
