@@ -14,7 +14,25 @@ macro_rules! shipped {
     };
 }
 
-shipped!["lan-party", "campus", "forgers", "message-storm", "canary"];
+shipped![
+    "lan-party",
+    "office",
+    "flash-crowd",
+    "campus",
+    "join-storm",
+    "rolling-restart",
+    "sudden-death",
+    "crash-everything",
+    "partition-heal",
+    "half-and-half",
+    "lossy-wifi",
+    "laptop-lids",
+    "one-starved-node",
+    "fault-mix",
+    "message-storm",
+    "forgers",
+    "canary",
+];
 
 /// All of them, in the order in which they are to be read.
 ///
