@@ -79,6 +79,8 @@ pub(super) struct Driver<D: Discovery, S, C> {
     senders: BTreeMap<MessageId, oneshot::Sender<Result<(MessageId, Sent), SendError>>>,
     fetchers: BTreeMap<FetchToken, (Presentity, oneshot::Sender<Result<Fetched, FetchError>>)>,
     timer: Option<(Timestamp, Delay)>,
+    /// When the store failed last that it was said, and how.
+    troubled: Option<(Timestamp, String)>,
     leaving: Option<Leaving>,
 }
 
@@ -143,6 +145,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             senders: BTreeMap::new(),
             fetchers: BTreeMap::new(),
             timer: None,
+            troubled: None,
             leaving: None,
         }
     }
@@ -358,19 +361,32 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         self.events.append(at, event);
     }
 
+    /// Says that the store failed, but not each time: a full disk fails every few seconds.
+    fn storage_trouble(&mut self, error: &StorageError) {
+        let (now, text) = (self.clock.now(), error.to_string());
+        let said =
+            self.troubled.as_ref().is_some_and(|(at, said)| *said == text && now.since(*at) < TROUBLE_AGAIN);
+        if !said {
+            self.troubled = Some((now, text.clone()));
+            self.log(Event::Trouble(text));
+        }
+    }
+
     fn stored(&mut self, done: StorageDone) {
         let now = self.clock.now();
         match done {
             StorageDone::Committed(token, result) => {
                 self.committing -= 1;
                 self.commit_next();
-                let outcomes = result.inspect_err(|error| self.log(Event::Trouble(error.to_string()))).ok();
-                if let Some(token) = token {
-                    self.node.handle(now, NodeInput::Persisted { token, outcomes });
+                let outcomes = result.map_err(|error| self.storage_trouble(&error)).ok();
+                match token {
+                    Some(token) => self.node.handle(now, NodeInput::Persisted { token, outcomes }),
+                    None if outcomes.is_none() => self.node.handle(now, NodeInput::NotPersisted),
+                    None => (),
                 }
             }
             StorageDone::Recalled(token, result) => {
-                let stored = result.inspect_err(|error| self.log(Event::Trouble(error.to_string()))).ok();
+                let stored = result.map_err(|error| self.storage_trouble(&error)).ok();
                 self.node.handle(now, NodeInput::Recalled { token, stored });
             }
             StorageDone::Command(after) => self.after_storage(now, after),
@@ -528,4 +544,5 @@ const FLUSH_TIME: Duration = Duration::from_millis(50);
 const GOODBYE_TIME: Duration = Duration::from_millis(500);
 /// Commits that the store has at the same time: enough to share every fsync, and below its queue.
 const COMMITS_UNDER_WAY_MAX: usize = 512;
+const TROUBLE_AGAIN: Duration = Duration::from_secs(60);
 const SLEEP_MAX: Duration = Duration::from_secs(30);

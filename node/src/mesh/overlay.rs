@@ -17,8 +17,8 @@
 //! reported unreachable, and tried again with a wait that doubles from [`RETRY_MIN`] to [`RETRY_MAX`], for
 //! ever, unless it said goodbye. Peers that were lost lately are tried before those that long were not there.
 //! Two connections with one peer happen when both dial at once: after [`SETTLE_DUPLICATES`] the one that the
-//! lower id dialled stays. If one is older than that, it is the dead end of a link that was lost unseen, and
-//! the newest stays.
+//! lower id dialled stays. If one is older than that, it is the dead end of a link that was lost unseen. Then
+//! all are closed, and one is made anew: gossipsub tells a peer of its topic on the first connection only.
 //!
 //! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room; [`ADDRESSES_PER_PEER_MAX`] addresses each;
 //! [`DIALS_MAX`] dials under way. The shape is that of the machines in `protocol`: `handle_*`,
@@ -26,6 +26,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -226,6 +227,17 @@ impl Overlay {
         for given in self.given.iter_mut().filter(|given| given.peer == Some(peer)) {
             given.tries = given.tries.saturating_add(1);
             given.dial_at = Some(now + backoff(given.tries));
+        }
+    }
+
+    /// This node is no longer reached at `ip`: connections from there are dead ends that nobody would notice
+    /// for minutes. Where a connection comes from is not told, so those with its network are closed; a living
+    /// one of these is made again at once.
+    pub(super) fn handle_address_lost(&mut self, ip: IpAddr) {
+        let there = |peer: &&Peer| peer.remote_ip.is_some_and(|remote| addresses::same_network(&remote, &ip));
+        for peer in self.peers.values().filter(there) {
+            let close = peer.connections.iter().map(|connection| OverlayOutput::Close(connection.id));
+            self.outputs.extend(close);
         }
     }
 
@@ -522,7 +534,7 @@ pub(super) enum OverlayOutput {
 struct Peer {
     addresses: Vec<Multiaddr>,
     last_reached: Option<Multiaddr>,
-    remote_ip: Option<std::net::IpAddr>,
+    remote_ip: Option<IpAddr>,
     connections: Vec<Connection>,
     link: Option<Link>,
     departed: bool,
@@ -635,17 +647,16 @@ struct Given {
 }
 
 /// Which connections this end closes. Of those that were made at about the same time, those that the higher
-/// id dialled, if there is one that the lower id did. Otherwise all but the newest.
+/// id dialled, if there is one that the lower id did, or else all but the newest. Otherwise all.
 fn superfluous(own_is_lower: bool, connections: &[Connection]) -> Vec<ConnectionId> {
     let oldest = connections.iter().map(|connection| connection.since).min().unwrap_or_default();
     let newest = connections.iter().max_by_key(|connection| (connection.since, connection.id));
     let Some(newest) = newest else { return Vec::new() };
+    if newest.since.since(oldest) > SAME_TIME {
+        return connections.iter().map(|connection| connection.id).collect();
+    }
     let by_lower = |connection: &&Connection| connection.dialled.is_some() == own_is_lower;
-    let kept = if newest.since.since(oldest) > SAME_TIME {
-        newest
-    } else {
-        connections.iter().filter(by_lower).max_by_key(|connection| connection.id).unwrap_or(newest)
-    };
+    let kept = connections.iter().filter(by_lower).max_by_key(|connection| connection.id).unwrap_or(newest);
     // Only the end that dialled knows which of several that one end dialled is the newest.
     let mine = |one: &&Connection| one.dialled.is_some() || by_lower(&kept) != by_lower(one);
     connections.iter().filter(|one| one.id != kept.id).filter(mine).map(|one| one.id).collect()

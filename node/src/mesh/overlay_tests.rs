@@ -112,12 +112,31 @@ fn a_peer_that_closes_before_it_says_what_it_is_is_not_dialled_in_a_loop() {
 }
 
 #[test]
-fn the_dead_end_of_a_link_gives_way_to_the_connection_that_came_back() {
+fn the_dead_end_of_a_link_and_the_connection_that_came_back_give_way_to_a_new_one() {
     let (own, peer) = two();
     let mut overlay = linked(own, peer);
     overlay.handle_connected(at(60_000), peer, connection(2), false, &tcp(1));
     overlay.handle_identified(at(60_001), peer, connection(2), true);
-    assert_eq!(overlay.run(61_000), [OverlayOutput::Close(connection(1))]);
+    let both = [OverlayOutput::Close(connection(1)), OverlayOutput::Close(connection(2))];
+    assert_eq!(overlay.run(61_000), both, "gossip would stay on the one that is dead");
+    overlay.handle_disconnected(at(61_001), peer, connection(1));
+    overlay.handle_disconnected(at(61_001), peer, connection(2));
+    let outputs = overlay.run(61_001);
+    assert!(
+        matches!(outputs[..], [OverlayOutput::LinkDown { .. }, OverlayOutput::Dial { .. }]),
+        "{outputs:?}"
+    );
+}
+
+#[test]
+fn what_was_reached_from_an_address_that_is_gone_is_reached_anew() {
+    let (own, peer) = two();
+    let mut overlay = linked(own, peer);
+    overlay.handle_address_lost("192.0.2.7".parse().unwrap());
+    assert_eq!(overlay.run(1_000), [], "another network");
+    let there = addresses::ip(&tcp(1)).unwrap();
+    overlay.handle_address_lost(there);
+    assert_eq!(overlay.run(1_000), [OverlayOutput::Close(connection(1))]);
 }
 
 #[test]

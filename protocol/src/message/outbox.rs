@@ -177,6 +177,10 @@ impl Outbox {
                         if in_reach { 0 } else { queued.entry.attempts.saturating_sub(1).min(16) };
                     let delay = RETRY_MIN.saturating_mul(2_u32.saturating_pow(doublings));
                     queued.retry_at = Some(now + delay.min(RETRY_MAX));
+                    queued.unanswered = matches!(
+                        outcome,
+                        Delivery::Failed(FailureReason::Unreachable) | Delivery::Indeterminate
+                    );
                     self.outputs.push_back(OutboxOutput::Waiting { id });
                     return;
                 }
@@ -193,6 +197,17 @@ impl Outbox {
                 queued.in_reach_meanwhile = queued.under_way;
                 queued.retry_at = Some(now);
             }
+        }
+        self.transmit_due(now);
+    }
+
+    /// Something came from this peer: what it did not answer before, it may answer now. A network that was cut
+    /// for a while need not end a single connection.
+    pub fn handle_alive(&mut self, now: Timestamp, peer: Presentity) {
+        let is_to = |queued: &Queued| queued.entry.message.to.node == peer;
+        for queued in self.queued.values_mut().filter(|queued| queued.unanswered && is_to(queued)) {
+            queued.unanswered = false;
+            queued.retry_at = Some(now);
         }
         self.transmit_due(now);
     }
@@ -368,6 +383,8 @@ struct Queued {
     stored: bool,
     /// Withdrawn while it was under way.
     cancelled: bool,
+    /// The last transmission came to nothing since no answer came.
+    unanswered: bool,
     /// The recipient came into reach or turned OPEN while it was under way.
     in_reach_meanwhile: bool,
     retry_at: Option<Timestamp>,
@@ -380,6 +397,7 @@ impl Queued {
             under_way: false,
             stored: false,
             cancelled: false,
+            unanswered: false,
             in_reach_meanwhile: false,
             retry_at: None,
         }

@@ -178,6 +178,21 @@ fn a_temporary_failure_or_none_at_all_keeps_a_queued_message_waiting() {
 }
 
 #[test]
+fn a_sign_of_life_hurries_what_was_not_answered_but_nothing_that_was_refused() {
+    let mut outbox = outbox();
+    queue(&mut outbox, at(0), 1);
+    assert_eq!(transmitted(&mut outbox), [1]);
+    outbox.handle_outcome(at(1), id(1), Delivery::Indeterminate);
+    outputs(&mut outbox);
+    outbox.handle_alive(at(1), presentity(&bob()));
+    assert_eq!(transmitted(&mut outbox), [1]);
+    outbox.handle_outcome(at(1), id(1), failed(FailureReason::Closed));
+    outputs(&mut outbox);
+    outbox.handle_alive(at(1), presentity(&bob()));
+    assert_eq!(transmitted(&mut outbox), []);
+}
+
+#[test]
 fn retries_back_off_from_two_seconds_to_five_minutes() {
     let mut outbox = outbox();
     let day = Duration::from_secs(24 * 3600);

@@ -80,6 +80,8 @@ pub struct Node {
     notified: Option<PresenceRecord>,
     rumors: Rumors,
     reconcile_at: Timestamp,
+    /// What the store refused is to be stored then, and what it waited before.
+    store_again: Option<(Timestamp, Duration)>,
     refused: BTreeMap<&'static str, u64>,
     next_token: u64,
     random: StdRng,
@@ -123,6 +125,7 @@ impl Node {
             notified: None,
             rumors: Rumors::new(now, StdRng::from_rng(&mut random)),
             reconcile_at: now + RECONCILIATION_INTERVAL.mul_f64(random.random_range(0.5..1.5)),
+            store_again: None,
             refused: BTreeMap::new(),
             next_token: 0,
             random,
@@ -162,6 +165,8 @@ impl Node {
             NodeInput::RequestFailed { token, failure } => self.request_failed(now, token, failure),
             NodeInput::Addresses(addresses) => self.publication.handle_addresses(now, addresses),
             NodeInput::Persisted { token, outcomes } => self.persisted(now, token, outcomes),
+            NodeInput::NotPersisted => self.store_again_soon(now),
+            NodeInput::Alive(presentity) => self.outbox.handle_alive(now, presentity),
             NodeInput::Recalled { token, stored } => self.recalled(token, stored),
             NodeInput::MessageDeleted => {
                 self.inbox.handle_deleted();
@@ -185,6 +190,9 @@ impl Node {
         self.watches.handle_timeout(now);
         self.outbox.handle_timeout(now);
         self.rumors.handle_timeout(now);
+        if self.store_again.is_some_and(|(at, _)| at <= now) {
+            self.store_everything();
+        }
         if self.reconcile_at <= now {
             self.reconcile_at = now + RECONCILIATION_INTERVAL.mul_f64(self.random.random_range(0.5..1.5));
             if !self.linked.is_empty() {
@@ -315,7 +323,8 @@ impl Node {
             self.outbox.poll_timeout(),
             self.rumors.poll_timeout(),
         ];
-        machines.into_iter().flatten().min().into_iter().chain([self.reconcile_at]).min()
+        let store_again = self.store_again.map(|(at, _)| at).filter(|_| !self.stores_everything());
+        machines.into_iter().flatten().chain(store_again).chain([self.reconcile_at]).min()
     }
 
     /// This node's own PRESENTITY.
@@ -478,7 +487,7 @@ impl Node {
                 self.persist(vec![change], Persisting::Incarnation(incarnation));
             }
             PublicationOutput::PersistInformation(information) => {
-                self.persist(vec![Change::Information(information)], Persisting::Nothing);
+                self.persist(vec![Change::Information(information)], Persisting::Information);
             }
             PublicationOutput::KeyInUseElsewhere => self.trouble(
                 "another machine seems to run with this node's key: stop one, give it its own directory",
@@ -573,10 +582,18 @@ impl Node {
                 self.publication.handle_incarnation_store_failed(incarnation);
                 self.trouble("the boot counter could not be stored, so nothing newer can be published");
             }
-            Some(Persisting::Nothing) if outcomes.is_none() => {
-                self.trouble("a new presence document was not stored; it will be lost at the next start");
+            Some(Persisting::Information) if outcomes.is_none() => {
+                self.trouble("a new presence document was not stored; that is tried again until it is");
+                self.store_again_soon(now);
             }
-            Some(Persisting::Nothing) | None => (),
+            Some(Persisting::Everything) => {
+                let waited = self.store_again.take().map_or(STORE_AGAIN_MIN, |(_, waited)| waited);
+                if outcomes.is_none() {
+                    let wait = waited.saturating_mul(2).min(STORE_AGAIN_MAX);
+                    self.store_again = Some((now + wait, wait));
+                }
+            }
+            Some(Persisting::Information) | None => (),
         }
     }
 
@@ -645,6 +662,23 @@ impl Node {
             changes,
             durability: Durability::Durable,
         });
+    }
+
+    fn store_again_soon(&mut self, now: Timestamp) {
+        self.store_again.get_or_insert((now + STORE_AGAIN_MIN, STORE_AGAIN_MIN));
+    }
+
+    /// Stores anew all that memory has and the store may have refused.
+    fn store_everything(&mut self) {
+        if !self.stores_everything() {
+            let records = self.service.to_store().map(Change::Record);
+            let information = Change::Information(self.publication.information().clone());
+            self.persist(records.chain([information]).collect(), Persisting::Everything);
+        }
+    }
+
+    fn stores_everything(&self) -> bool {
+        self.persisting.values().any(|purpose| matches!(purpose, Persisting::Everything))
     }
 
     fn persist_lazily(&mut self, change: Change) {
@@ -761,12 +795,17 @@ enum Persisting {
     Message { response: ResponseToken, message: StoredMessage, repeats: Vec<ResponseToken> },
     Outbox(MessageId),
     Incarnation(u64),
-    Nothing,
+    Information,
+    Everything,
 }
 
 /// How often a node compares tables with one linked peer, on average; each wait is drawn between a half and
 /// one and a half of it. An equal table costs about 200 bytes, so that an idle node spends 7 bytes a second.
 pub const RECONCILIATION_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A store that failed is tried again after this, and each time after twice as long.
+const STORE_AGAIN_MIN: Duration = Duration::from_secs(1);
+const STORE_AGAIN_MAX: Duration = Duration::from_secs(4);
 
 #[cfg(test)]
 mod tests;

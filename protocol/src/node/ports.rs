@@ -77,6 +77,10 @@ pub enum NodeInput {
         /// What became of each change; nothing if the store failed and none was applied.
         outcomes: Option<Vec<Outcome>>,
     },
+    /// A [`NodeOutput::Persist`] without a token failed.
+    NotPersisted,
+    /// The peer answered a ping.
+    Alive(Presentity),
     /// A [`NodeOutput::Recall`] ended.
     Recalled {
         /// Which.

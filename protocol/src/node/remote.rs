@@ -35,6 +35,7 @@ pub(super) struct Recalling {
 
 impl Node {
     pub(super) fn gossip(&mut self, now: Timestamp, token: GossipToken, from: Presentity, bytes: &[u8]) {
+        self.outbox.handle_alive(now, from);
         let reaction = match self.verify(bytes) {
             Ok(record) => {
                 let presentity = record.presentity();
@@ -89,6 +90,7 @@ impl Node {
         from: Presentity,
         request: OutgoingRequest,
     ) {
+        self.outbox.handle_alive(now, from);
         match request {
             OutgoingRequest::Presence(request) => {
                 let response = Response::Presence(self.presence_request(now, from, request));

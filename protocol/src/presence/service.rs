@@ -136,6 +136,16 @@ impl PresenceService {
         self.entries.keys().copied()
     }
 
+    /// All records, as they are to be stored.
+    pub fn to_store(&self) -> impl Iterator<Item = StoredRecord> + '_ {
+        self.entries.iter().map(|(presentity, entry)| StoredRecord {
+            presentity: *presentity,
+            version: entry.record.version(),
+            bytes: entry.record.bytes().to_vec(),
+            heard_at: entry.heard_at,
+        })
+    }
+
     /// What is known of `presentity`.
     pub fn view(&self, presentity: &Presentity) -> Option<PresentityView> {
         let entry = self.entries.get(presentity)?;

@@ -41,6 +41,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             SwarmEvent::NewListenAddr { address, .. } => self.listens(address),
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listen.remove(&address);
+                if let Some(ip) = addresses::ip(&address) {
+                    self.overlay.handle_address_lost(ip);
+                }
                 self.addresses_changed();
             }
             SwarmEvent::ListenerClosed { addresses, reason, .. } => {
@@ -99,6 +102,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 if let Err(error) = result {
                     tracing::debug!(%peer, %error, "does not answer pings");
                     self.swarm.close_connection(connection);
+                } else if let Some(presentity) = Presentity::from_peer_id(&peer) {
+                    self.node.handle(now, NodeInput::Alive(presentity));
                 }
             }
             Reported::Discovery(discovered) => {

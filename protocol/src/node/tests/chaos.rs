@@ -15,7 +15,7 @@ use crate::{
         outbox::RETRY_MAX,
     },
     node::{RECONCILIATION_INTERVAL, SentOutcome},
-    presence::{information::Basic, service::ContactState},
+    presence::{information::Basic, record::PresenceRecord, service::ContactState},
 };
 
 const NODES: usize = 3;
@@ -143,6 +143,13 @@ fn everything_came_right(mesh: &Mesh, sent: &Sent) -> Result<(), TestCaseError> 
         }
     }
     for seat in 0..NODES {
+        let disk = &mesh.seat(seat).disk;
+        prop_assert_eq!(disk.information.as_ref(), Some(mesh.node(seat).information()), "on the disk");
+        for other in (0..NODES).filter(|other| *other != seat).map(|other| mesh.who(other)) {
+            let stored = disk.records.get(&other).map(|stored| stored.version);
+            let known = mesh.node(seat).record(&other).map(PresenceRecord::version);
+            prop_assert_eq!(stored, known, "what the disk refused is stored when it can be");
+        }
         let inbox = mesh.inbox(seat);
         let distinct: BTreeSet<_> = inbox.iter().collect();
         prop_assert_eq!(distinct.len(), inbox.len(), "a message is there twice");

@@ -54,7 +54,7 @@ impl Disk {
             Change::Record(record) => {
                 let before = self.records.insert(record.presentity, record.clone());
                 let newer = before
-                    .is_none_or(|before| (before.version, &before.bytes) < (record.version, &record.bytes));
+                    .is_none_or(|before| (before.version, &before.bytes) <= (record.version, &record.bytes));
                 assert!(newer, "an older record of {:?} is stored over a newer one", record.presentity);
             }
             Change::ForgetRecord(presentity) => drop(self.records.remove(&presentity)),

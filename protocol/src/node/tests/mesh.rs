@@ -309,8 +309,10 @@ impl Mesh {
             Event::Commit { token, changes } => {
                 let fails = self.random.random_bool(self.faults.disk_fails);
                 let outcomes = (!fails).then(|| self.seats[seat].disk.commit(changes));
-                if let Some(token) = token {
-                    self.input(seat, NodeInput::Persisted { token, outcomes });
+                match token {
+                    Some(token) => self.input(seat, NodeInput::Persisted { token, outcomes }),
+                    None if fails => self.input(seat, NodeInput::NotPersisted),
+                    None => (),
                 }
             }
             Event::To { .. } => unreachable!("an event is somebody's once"),
