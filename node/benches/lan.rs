@@ -48,11 +48,9 @@ fn main() {
     for &hosts in &plan.hosts {
         let Some(lab) = Lab::build() else { break };
         measured.extend(measure(&lab, hosts, &plan));
+        plan.write(&measured);
     }
-    if let Some(path) = &plan.json {
-        let document = Value::Array(measured).to_string();
-        std::fs::write(path, document).expect("the file that was asked for can be written");
-    }
+    plan.write(&measured);
 }
 
 /// What to measure.
@@ -98,6 +96,13 @@ impl Plan {
             }
         }
         plan
+    }
+
+    /// Writes what there is so far to the file that was asked for, if one was.
+    fn write(&self, measured: &[Value]) {
+        if let Some(path) = &self.json {
+            std::fs::write(path, json!(measured).to_string()).expect("the file can be written");
+        }
     }
 }
 

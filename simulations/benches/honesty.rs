@@ -11,9 +11,9 @@
 //! whole milliseconds and rounded up.
 //!
 //! *The same machine.* The real hosts share the processors of this machine. So do the simulated ones here
-//! ([`Hardware`]): as many, each start with the processor time and the waits that a lone real start takes,
-//! and each poll of a task with [`poll_time`]'s, which makes a change cost the processors what it really
-//! costs. These three costs are measured, in the same run; everything else is predicted.
+//! ([`Hardware`]): as many; each start takes the processor time that a lone real start takes, each sync
+//! of a disk a share of what that start waits, and each poll of a task [`poll_time`], so that a change costs
+//! the processors what it really costs. These three are measured, round by round; all else is predicted.
 //!
 //! *Tolerance.* A row agrees if neither p50 nor p99 is further off than its factor. If one does not, the exit
 //! code is 1. With `--test` there are too few samples to judge.
@@ -44,14 +44,52 @@ fn main() -> Result<ExitCode> {
     self_test::run()?;
     let plan = Plan::of_arguments(std::env::args().skip(1))?;
     let real = Real::measure(&plan)?;
-    let hosts = real.as_ref().map_or(plan.hosts, |real| real.hosts);
-    let hardware = match &real {
-        Some(real) => real.hardware(&plan)?,
-        None => Hardware { shared_processors: processors(), poll: POLL_TIME, ..Hardware::default() },
+    let machines = match &real {
+        Some(real) => real.rounds.iter().map(|round| round.machine(&plan)).collect::<Result<Vec<_>>>()?,
+        None => vec![Machine {
+            hosts: plan.hosts,
+            fsync: shipped::load("lan-party")?.disk.fsync,
+            hardware: Hardware { shared_processors: processors(), poll: POLL_TIME, ..Hardware::default() },
+        }],
     };
-    let shared = Simulated::run(&plan, hosts, hardware)?;
-    let own = Simulated::run(&plan, hosts, Hardware { shared_processors: None, ..hardware })?;
-    Ok(print(&plan, hosts, hardware, real.as_ref(), &shared, &own))
+    let (mut shared, mut own) = (Simulated::default(), Simulated::default());
+    for machine in machines {
+        println!("{machine}");
+        shared.add(&plan, machine)?;
+        own.add(&plan, machine.with(Hardware { shared_processors: None, ..machine.hardware }))?;
+    }
+    Ok(print(&plan, real.as_ref(), &shared, &own))
+}
+
+/// What the hosts are on.
+#[derive(Clone, Copy)]
+struct Machine {
+    hosts: usize,
+    fsync: Duration,
+    hardware: Hardware,
+}
+
+impl Machine {
+    fn with(self, hardware: Hardware) -> Self {
+        Self { hardware, ..self }
+    }
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { hosts, fsync, hardware } = self;
+        let processors = hardware.shared_processors.unwrap_or(*hosts);
+        let [sync, start, poll] = [*fsync, hardware.start_work, hardware.poll].map(|time| time.as_secs_f64());
+        write!(
+            f,
+            "simulated: {hosts} hosts, {processors} processors; a sync takes {:.2} ms, a start works
+    /// {:.1} ms, \
+             a poll {:.0} \u{b5}s",
+            sync * 1e3,
+            start * 1e3,
+            poll * 1e6
+        )
+    }
 }
 
 /// How much is measured.
@@ -92,8 +130,12 @@ impl Plan {
     }
 }
 
-/// What the LAN benchmark measured.
+/// What the LAN benchmark measured, round by round.
 struct Real {
+    rounds: Vec<Round>,
+}
+
+struct Round {
     hosts: usize,
     samples: BTreeMap<String, Vec<f64>>,
 }
@@ -129,45 +171,52 @@ impl Real {
         }
         let text = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         let lines: Vec<Line> = serde_json::from_slice(&text)?;
-        let Some(hosts) = lines.first().map(|line| line.hosts) else {
+        let mut rounds: Vec<Round> = Vec::new();
+        for Line { hosts, what, samples } in lines {
+            match rounds.last_mut().filter(|round| !round.samples.contains_key(&what)) {
+                Some(round) => drop(round.samples.insert(what, samples)),
+                None => rounds.push(Round { hosts, samples: BTreeMap::from([(what, samples)]) }),
+            }
+        }
+        if rounds.is_empty() {
             eprintln!("no real hosts: network namespaces are not permitted here");
             return Ok(None);
-        };
-        let mut samples = BTreeMap::<String, Vec<f64>>::new();
-        for line in lines {
-            ensure!(line.hosts == hosts, "the LAN benchmark measured several numbers of hosts");
-            samples.entry(line.what).or_default().extend(line.samples);
         }
-        Ok(Some(Self { hosts, samples }))
+        Ok(Some(Self { rounds }))
     }
 
+    /// All samples of something.
     fn of(&self, what: &str) -> Vec<f64> {
-        self.samples.get(what).cloned().unwrap_or_default()
+        self.rounds.iter().flat_map(|round| round.of(what)).copied().collect()
+    }
+}
+
+impl Round {
+    fn of(&self, what: &str) -> &[f64] {
+        self.samples.get(what).map_or(&[], Vec::as_slice)
     }
 
     /// This machine, as it shows in the costs that are not compared.
-    fn hardware(&self, plan: &Plan) -> Result<Hardware> {
-        let milliseconds = |what: &str| quantile(&self.of(what), 50).max(0.0) / 1e3;
+    fn machine(&self, plan: &Plan) -> Result<Machine> {
+        let milliseconds = |what: &str| quantile(self.of(what), 50).max(0.0) / 1e3;
         let work = Duration::from_secs_f64(milliseconds(LONE_WORK));
         let until_listening = Duration::from_secs_f64(milliseconds(LONE_START));
-        let hardware = Hardware {
-            shared_processors: processors(),
-            start_wait: until_listening.saturating_sub(work),
-            start_work: work,
-            ..Hardware::default()
-        };
-        let change = mean(&self.of(CHANGE_WORK));
-        Ok(Hardware { poll: poll_time(plan, self.hosts, hardware, change)?, ..hardware })
+        let hardware = Hardware { shared_processors: processors(), start_work: work, ..Hardware::default() };
+        let fsync = until_listening.saturating_sub(work) / START_SYNCS;
+        let machine = Machine { hosts: self.hosts, fsync, hardware };
+        let poll = poll_time(plan, machine, mean(self.of(CHANGE_WORK)))?;
+        Ok(machine.with(Hardware { poll, ..hardware }))
     }
 }
 
 /// What a poll takes, so that a change takes `change` milliseconds of processor time at all hosts together.
-fn poll_time(plan: &Plan, hosts: usize, hardware: Hardware, change: f64) -> Result<Duration> {
+fn poll_time(plan: &Plan, machine: Machine, change: f64) -> Result<Duration> {
     let mut poll = POLL_TIME;
     // How long a poll takes has some influence on how many there are.
     for _ in 0..3 {
         let few = Plan { seeds: 1, real: None, ..*plan };
-        let simulated = Simulated::run(&few, hosts, Hardware { poll, ..hardware })?;
+        let mut simulated = Simulated::default();
+        simulated.add(&few, machine.with(Hardware { poll, ..machine.hardware }))?;
         let polls = mean(&simulated.change_polls).max(1.0);
         poll = Duration::from_secs_f64((change / 1e3 / polls).clamp(0.0, 0.01));
     }
@@ -191,16 +240,15 @@ struct Simulated {
 }
 
 impl Simulated {
-    fn run(plan: &Plan, hosts: usize, hardware: Hardware) -> Result<Self> {
-        let mut all = Self::default();
+    /// Runs all seeds on a machine.
+    fn add(&mut self, plan: &Plan, machine: Machine) -> Result<()> {
         for seed in 1..=plan.seeds {
-            let scenario = changes(plan, hosts)?;
-            all.take_joining_and_changes(&hardware, &simulate(&scenario, hardware, seed)?);
-            let scenario = leaves(plan, hosts)?;
-            let told = simulate(&scenario, hardware, seed)?;
-            all.leave.extend(told.seen_by_all("left", "shows as left ", &told.presentities()));
+            let (scenario, hardware) = (changes(plan, machine)?, machine.hardware);
+            self.take_joining_and_changes(&hardware, &simulate(&scenario, hardware, seed)?);
+            let told = simulate(&leaves(plan, machine)?, hardware, seed)?;
+            self.leave.extend(told.seen_by_all("left", "shows as left ", &told.presentities()));
         }
-        Ok(all)
+        Ok(())
     }
 
     fn take_joining_and_changes(&mut self, hardware: &Hardware, told: &Told) {
@@ -229,8 +277,9 @@ impl Simulated {
 }
 
 /// `lan-party` as the LAN benchmark has it: all start at once, then one change at a time.
-fn changes(plan: &Plan, hosts: usize) -> Result<Scenario> {
-    let mut scenario = shipped::load("lan-party")?.with_nodes(hosts);
+fn changes(plan: &Plan, machine: Machine) -> Result<Scenario> {
+    let mut scenario = shipped::load("lan-party")?.with_nodes(machine.hosts);
+    scenario.disk.fsync = machine.fsync;
     scenario.join.within = Duration::ZERO;
     scenario.workload.changes = plan.changes;
     scenario.workload.messages = 0;
@@ -243,8 +292,8 @@ fn changes(plan: &Plan, hosts: usize) -> Result<Scenario> {
 }
 
 /// The same, but for nodes that leave and come back in place of the changes.
-fn leaves(plan: &Plan, hosts: usize) -> Result<Scenario> {
-    let mut scenario = changes(plan, hosts)?;
+fn leaves(plan: &Plan, machine: Machine) -> Result<Scenario> {
+    let (mut scenario, hosts) = (changes(plan, machine)?, machine.hosts);
     let rounds = plan.leaves.div_ceil(hosts);
     let of_all = LEAVE_INTERVAL * u32::try_from(hosts)?;
     scenario.workload.changes = 0;
@@ -402,20 +451,8 @@ fn quantile(samples: &[f64], percent: usize) -> f64 {
 }
 
 /// Prints the table, and whether all of it agrees.
-fn print(
-    plan: &Plan,
-    hosts: usize,
-    hardware: Hardware,
-    real: Option<&Real>,
-    shared: &Simulated,
-    own: &Simulated,
-) -> ExitCode {
-    let processors = hardware.shared_processors.unwrap_or(1);
-    println!(
-        "\n{hosts} hosts, {processors} processors; a start waits {:?} and works {:?}, a poll works {:?}\n",
-        hardware.start_wait, hardware.start_work, hardware.poll
-    );
-    println!("{TITLES}");
+fn print(plan: &Plan, real: Option<&Real>, shared: &Simulated, own: &Simulated) -> ExitCode {
+    println!("\n{TITLES}");
     let rows = [
         ("start to mutual sight, ms", "start to mutual sight", &shared.sight, Some(&own.sight), 1.5),
         ("processor time of that, ms a host", "CPU to mutual sight", &shared.sight_work, None, 1.5),
@@ -435,7 +472,8 @@ fn print(
         });
         // A few samples say nothing.
         let ratios_to_judge = ratios.filter(|_| !plan.test);
-        let agrees = ratios_to_judge.map(|ratios| ratios.iter().all(|r| (1.0 / tolerance..=tolerance).contains(r)));
+        let agrees =
+            ratios_to_judge.map(|ratios| ratios.iter().all(|r| (1.0 / tolerance..=tolerance).contains(r)));
         all_agree &= agrees.unwrap_or(true);
         println!(
             "{what:33} | {:>15} | {:>15} | {:>11} | {tolerance:>8}x | {:6} | {:>16}",
@@ -459,6 +497,8 @@ what, p50 / p99                   | real            | simulated       | ratio   
 | a processor each
 ----------------------------------|----------------:|----------------:|------------:|----------:|--------\
 |-----------------:";
+/// Syncs of a new node's disk until it listens, counted with strace.
+const START_SYNCS: u32 = 12;
 const CHANGES: &str = "changes its status";
 const IDLE: &str = "idle, sent ";
 const LONE_START: &str = "lone start until it listens";

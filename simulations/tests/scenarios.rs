@@ -93,7 +93,8 @@ fn every_scenario_that_ships_and_every_seed_is_tested() {
     let listed = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut shipped: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
     let mut tested = [TESTED, &["canary"]].concat();
-    (shipped.sort_unstable(), tested.sort_unstable());
+    shipped.sort_unstable();
+    tested.sort_unstable();
     assert_eq!(shipped, tested);
     for file in fs::read_dir(SEEDS_FOLDER).unwrap() {
         let path = file.unwrap().path();
@@ -149,24 +150,29 @@ fn what_shall_happen_and_does_not_is_a_failure() {
 }
 
 fn canary() -> String {
-    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/canary.toml")).unwrap()
+    fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/canary.toml"))
+        .expect("the canary ships")
 }
 
 /// Runs a scenario that is in no file yet.
 fn run_text(text: &str) -> Output {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("scenario.toml"), text).unwrap();
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    fs::write(folder.path().join("scenario.toml"), text).expect("a file can be written");
     here_sim_in(folder.path(), &["run", "scenario.toml"])
 }
 
 /// Runs the program where its capsules are in nobody's way.
 fn here_sim(arguments: &[&str]) -> Output {
-    let folder: TempDir = tempfile::tempdir().unwrap();
+    let folder: TempDir = tempfile::tempdir().expect("a folder can be made");
     here_sim_in(folder.path(), arguments)
 }
 
 fn here_sim_in(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_here-sim")).args(arguments).current_dir(folder).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_here-sim"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .expect("the program was built")
 }
 
 /// Asserts how a run ended, and that it said these words.

@@ -60,7 +60,8 @@ pub(super) fn ip(address: &Multiaddr) -> Option<IpAddr> {
     })
 }
 
-/// Whether two addresses look as if they were of one network: the first 16 bits of IPv4, the first 64 of IPv6.
+/// Whether two addresses look as if they were of one network: the first 16 bits of IPv4, the first 64 of
+/// IPv6.
 pub(super) fn same_network(one: &IpAddr, other: &IpAddr) -> bool {
     match (one, other) {
         (IpAddr::V4(one), IpAddr::V4(other)) => one.octets().starts_with(other.octets().split_at(2).0),

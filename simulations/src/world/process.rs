@@ -12,7 +12,7 @@ use hereabouts_protocol::{
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::index};
 
-use super::{Action, World, looks, purpose, realm};
+use super::{Action, World, hardware::START_SYNCS, looks, purpose, realm};
 use crate::{
     disk::{Loss, SimulatedDisk},
     network::{PORT, tcp},
@@ -45,7 +45,8 @@ pub(crate) struct Node {
 #[derive(Debug, Clone)]
 pub(super) struct Process {
     state: Arc<Mutex<State>>,
-    /// One change of status at a time: of two that a stopped node made on waking nobody could say which stands.
+    /// One change of status at a time: of two that a stopped node made on waking nobody could say which
+    /// stands.
     pub(super) changing: Arc<futures::lock::Mutex<()>>,
 }
 
@@ -159,12 +160,14 @@ impl World {
         let change = config.restored.information.as_ref().and_then(oracles::change_of).unwrap_or(0);
         let state = Arc::new(Mutex::new(State::default()));
         let ended = self.ended.clone();
-        let (waits, works) = (self.hardware.start_wait, self.hardware.start_work);
+        let [new, known] = START_SYNCS;
+        let syncs = if node.starts == 1 { new } else { known } * self.scenario.disk.fsync;
+        let works = self.hardware.start_work;
         node.process = Some(Process { state: state.clone(), changing: Arc::default() });
         executor::spawn(
             node.host,
             Box::pin(async move {
-                Delay::new(waits).await;
+                Delay::new(syncs).await;
                 executor::work(works).await;
                 match mesh::start(config).await {
                     Ok((handle, running)) => {
