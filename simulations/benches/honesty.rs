@@ -82,8 +82,8 @@ impl std::fmt::Display for Machine {
         let [sync, start, poll] = [*fsync, hardware.start_work, hardware.poll].map(|time| time.as_secs_f64());
         write!(
             f,
-            "simulated: {hosts} hosts, {processors} processors; a sync takes {:.2} ms, a start works
-    /// {:.1} ms, \
+            "simulated: {hosts} hosts, {processors} processors; a sync takes {:.2} ms, a start works \
+             {:.1} ms, \
              a poll {:.0} \u{b5}s",
             sync * 1e3,
             start * 1e3,

@@ -201,7 +201,8 @@ impl Outbox {
         self.transmit_due(now);
     }
 
-    /// Something came from this peer: what it did not answer before, it may answer now. A network that was cut
+    /// Something came from this peer: what it did not answer before, it may answer now. A network that
+    /// was cut
     /// for a while need not end a single connection.
     pub fn handle_alive(&mut self, now: Timestamp, peer: Presentity) {
         let is_to = |queued: &Queued| queued.entry.message.to.node == peer;
