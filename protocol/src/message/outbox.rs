@@ -201,9 +201,8 @@ impl Outbox {
         self.transmit_due(now);
     }
 
-    /// Something came from this peer: what it did not answer before, it may answer now. A network that
-    /// was cut
-    /// for a while need not end a single connection.
+    /// Something came from this peer: what it did not answer before, it may answer now. A network that was
+    /// cut for a while need not end a single connection.
     pub fn handle_alive(&mut self, now: Timestamp, peer: Presentity) {
         let is_to = |queued: &Queued| queued.entry.message.to.node == peer;
         for queued in self.queued.values_mut().filter(|queued| queued.unanswered && is_to(queued)) {
