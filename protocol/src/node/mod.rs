@@ -13,6 +13,7 @@
 
 mod ports;
 mod remote;
+mod storing;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -28,10 +29,10 @@ pub use self::ports::{
     RequestFailure, RequestToken, Response, ResponseToken, SentOutcome,
 };
 use crate::{
-    durable::{Change, Durability, OutboxEntry, Outcome, Restored, StoredContact, StoredMessage},
+    durable::{Change, OutboxEntry, Restored, StoredContact, StoredMessage},
     identity::{InboxAddress, Presentity, Realm},
     message::{
-        inbox::{INBOX_MESSAGES_MAX, Inbox, Stored},
+        inbox::{INBOX_MESSAGES_MAX, Inbox},
         instant_message::{InstantMessage, MessageError, MessageId},
         outbox::{Draft, LIFETIME_MAX, Outbox, OutboxOutput, Recipient, UNDER_WAY_MAX, WAITING_MAX},
     },
@@ -551,52 +552,6 @@ impl Node {
         }
     }
 
-    fn persisted(&mut self, now: Timestamp, token: PersistToken, outcomes: Option<Vec<Outcome>>) {
-        match self.persisting.remove(&token) {
-            Some(Persisting::Message { response, message, repeats }) => {
-                let stored = match outcomes.as_deref() {
-                    Some([Outcome::Duplicate]) => Stored::Duplicate,
-                    Some(_) => Stored::New,
-                    None => Stored::Failed,
-                };
-                let cursor = outcomes.iter().flatten().find_map(|outcome| match outcome {
-                    Outcome::Stored { cursor } => Some(*cursor),
-                    _ => None,
-                });
-                self.message_stored(now, response, message, repeats, stored, cursor);
-            }
-            Some(Persisting::Outbox(id)) if outcomes.is_some() => self.outbox.handle_stored(now, id),
-            Some(Persisting::Outbox(id)) => {
-                if self.outbox.handle_store_failed(now, id) {
-                    self.outputs.push_back(NodeOutput::Sent { id, outcome: SentOutcome::NotStored });
-                } else {
-                    self.trouble(
-                        "the end of a queued message was not stored; it may be sent again at the next start",
-                    );
-                }
-            }
-            Some(Persisting::Incarnation(incarnation)) if outcomes.is_some() => {
-                self.publication.handle_incarnation_stored(now, incarnation);
-            }
-            Some(Persisting::Incarnation(incarnation)) => {
-                self.publication.handle_incarnation_store_failed(incarnation);
-                self.trouble("the boot counter could not be stored, so nothing newer can be published");
-            }
-            Some(Persisting::Information) if outcomes.is_none() => {
-                self.trouble("a new presence document was not stored; that is tried again until it is");
-                self.store_again_soon(now);
-            }
-            Some(Persisting::Everything) => {
-                let waited = self.store_again.take().map_or(STORE_AGAIN_MIN, |(_, waited)| waited);
-                if outcomes.is_none() {
-                    let wait = waited.saturating_mul(2).min(STORE_AGAIN_MAX);
-                    self.store_again = Some((now + wait, wait));
-                }
-            }
-            Some(Persisting::Information) | None => (),
-        }
-    }
-
     fn take_record(&mut self, now: Timestamp, record: PresenceRecord, source: Source) -> Offered {
         if record.presentity() == self.presentity() {
             let own = self.publication.record().is_some_and(|own| own.bytes() == record.bytes());
@@ -652,41 +607,6 @@ impl Node {
         let (record, elapsed, lost) = self.service.told(now, presentity)?;
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         Some(ToldRecord { record: record.bytes().to_vec(), elapsed_ms, lost })
-    }
-
-    fn persist(&mut self, changes: Vec<Change>, purpose: Persisting) {
-        let token = PersistToken(self.token());
-        self.persisting.insert(token, purpose);
-        self.outputs.push_back(NodeOutput::Persist {
-            token: Some(token),
-            changes,
-            durability: Durability::Durable,
-        });
-    }
-
-    fn store_again_soon(&mut self, now: Timestamp) {
-        self.store_again.get_or_insert((now + STORE_AGAIN_MIN, STORE_AGAIN_MIN));
-    }
-
-    /// Stores anew all that memory has and the store may have refused.
-    fn store_everything(&mut self) {
-        if !self.stores_everything() {
-            let records = self.service.to_store().map(Change::Record);
-            let information = Change::Information(self.publication.information().clone());
-            self.persist(records.chain([information]).collect(), Persisting::Everything);
-        }
-    }
-
-    fn stores_everything(&self) -> bool {
-        self.persisting.values().any(|purpose| matches!(purpose, Persisting::Everything))
-    }
-
-    fn persist_lazily(&mut self, change: Change) {
-        self.outputs.push_back(NodeOutput::Persist {
-            token: None,
-            changes: vec![change],
-            durability: Durability::Lazy,
-        });
     }
 
     fn send_request(&mut self, now: Timestamp, to: Presentity, request: OutgoingRequest, pending: Pending) {
@@ -802,10 +722,6 @@ enum Persisting {
 /// How often a node compares tables with one linked peer, on average; each wait is drawn between a half and
 /// one and a half of it. An equal table costs about 200 bytes, so that an idle node spends 7 bytes a second.
 pub const RECONCILIATION_INTERVAL: Duration = Duration::from_secs(30);
-
-/// A store that failed is tried again after this, and each time after twice as long.
-const STORE_AGAIN_MIN: Duration = Duration::from_secs(1);
-const STORE_AGAIN_MAX: Duration = Duration::from_secs(4);
 
 #[cfg(test)]
 mod tests;
