@@ -1,7 +1,7 @@
 //! What goes to the store and what comes back from it, also when the store fails for a while.
 //!
-//! **Decides** what is stored again after a failure: everything that memory has, since what was refused is not
-//! remembered apart. **Leaves** the store and its order to the driver.
+//! **Decides** what is stored again after a failure: everything that memory has, since what was refused is
+//! not remembered apart. **Leaves** the store and its order to the driver.
 
 use std::time::Duration;
 
