@@ -247,6 +247,8 @@ impl Simulated {
             self.take_joining_and_changes(&hardware, &simulate(&scenario, hardware, seed)?);
             let told = simulate(&leaves(plan, machine)?, hardware, seed)?;
             self.leave.extend(told.seen_by_all("left", "shows as left ", &told.presentities()));
+            let (nodes, changes, leaves) = (self.sight.len(), self.change.len(), self.leave.len());
+            ensure!(nodes > 0 && changes > 0 && leaves > 0, "the trace does not tell what is looked for");
         }
         Ok(())
     }
@@ -428,8 +430,10 @@ impl Told {
 
 /// Of whom a host shows what, if this is how.
 fn presentity<'line>(what: &'line str, how: &str) -> Option<&'line str> {
-    let (of, _) = what.strip_prefix(how)?.split_once(" Version ")?;
-    (!of.contains(' ')).then_some(of)
+    // `node 3 1.2`, the last being a version.
+    let (of, version) = what.strip_prefix(how)?.rsplit_once(' ')?;
+    let number = of.strip_prefix("node ")?;
+    (number.parse::<usize>().is_ok() && version.contains('.')).then_some(of)
 }
 
 /// Milliseconds from a time to an event, read as the LAN benchmark reads it.
