@@ -205,11 +205,16 @@ impl Outbox {
     /// cut for a while need not end a single connection.
     pub fn handle_alive(&mut self, now: Timestamp, peer: Presentity) {
         let is_to = |queued: &Queued| queued.entry.message.to.node == peer;
+        let mut hurried = false;
         for queued in self.queued.values_mut().filter(|queued| queued.unanswered && is_to(queued)) {
             queued.unanswered = false;
             queued.retry_at = Some(now);
+            hurried = true;
         }
-        self.transmit_due(now);
+        // Almost everything that comes in gets here, and almost always for nothing.
+        if hurried {
+            self.transmit_due(now);
+        }
     }
 
     /// The PRINCIPAL withdraws a queued message; false if none of this id waits. One that is under way ends

@@ -530,7 +530,7 @@ impl Node {
             RumorOutput::Compare { to } => {
                 if !self.compare(now, to, 0, Plan::default()) {
                     // The one under way may have begun too early to find everything.
-                    self.rumors.handle_failed(now, to);
+                    self.rumors.compare_with(now, to);
                 }
             }
         }

@@ -290,9 +290,8 @@ impl Node {
                 Pending::Subscribe { presentity },
                 Response::Presence(PresenceResponse::Subscribed { seconds, record }),
             ) => {
-                let taken = record.and_then(|told| self.take_told(now, presentity, &told));
-                if taken == Some((presentity, Offered::Newer)) {
-                    self.rumors.handle_direct(now, presentity);
+                if let Some(told) = record {
+                    self.take_direct(now, presentity, &told);
                 }
                 let granted = seconds.map(|seconds| Duration::from_secs(seconds.into()));
                 self.watches.handle_answer(now, presentity, granted);
@@ -301,7 +300,7 @@ impl Node {
             (Pending::Tell { to, cut }, Response::Presence(PresenceResponse::Heard { partner })) => {
                 self.rumors.handle_heard(now, to, partner);
                 if cut {
-                    self.rumors.handle_failed(now, to);
+                    self.rumors.compare_with(now, to);
                 }
             }
             (Pending::Message { id }, Response::Message(response)) => {
@@ -328,7 +327,7 @@ impl Node {
         match pending {
             // Another comparison, soon and perhaps with another peer, makes good what this one missed.
             Pending::Compare { peer, .. } | Pending::Exchange { peer, .. } => {
-                self.rumors.handle_failed(now, peer);
+                self.rumors.compare_with(now, peer);
                 self.reconcile_at = self.reconcile_at.min(now + RECONCILIATION_RETRY);
             }
             Pending::Fetch { fetch, .. } => {
@@ -337,7 +336,7 @@ impl Node {
             Pending::Subscribe { presentity } => self.watches.handle_failure(now, presentity),
             // Gossip brings it as well.
             Pending::Notify | Pending::Goodbye => (),
-            Pending::Tell { to, .. } => self.rumors.handle_failed(now, to),
+            Pending::Tell { to, .. } => self.rumors.handle_tell_failed(now, to),
             Pending::Message { id } => {
                 let outcome = match failure {
                     RequestFailure::Unreachable => Delivery::Failed(FailureReason::Unreachable),
@@ -425,6 +424,13 @@ impl Node {
         self.rumors.handle_reconciled(now, peer, &brought);
     }
 
+    /// Takes over what a peer was asked about itself.
+    fn take_direct(&mut self, now: Timestamp, peer: Presentity, told: &ToldRecord) {
+        if self.take_told(now, peer, told) == Some((peer, Offered::Newer)) {
+            self.rumors.handle_direct(now, peer);
+        }
+    }
+
     /// Takes over what a peer tells; about whom, and what became of it.
     fn take_told(
         &mut self,
@@ -451,7 +457,7 @@ impl Node {
     fn fetched(&mut self, now: Timestamp, presentity: Presentity, told: &ToldRecord) -> bool {
         match self.verify(&told.record) {
             Ok(record) if record.presentity() == presentity => {
-                self.take_told(now, presentity, told);
+                self.take_direct(now, presentity, told);
                 return true;
             }
             Ok(_) => self.count_refused("not-the-asked-for"),

@@ -65,11 +65,17 @@ struct Partner {
     /// Whether it is to be told something, be it nothing, so that it knows of the partnership.
     introduce: bool,
     news: BTreeSet<Presentity>,
-    /// Whether to compare tables with it instead.
-    compare: bool,
-    compared_at: Option<Timestamp>,
-    due: Option<Timestamp>,
+    tell_at: Option<Timestamp>,
     telling: bool,
+    compare_at: Option<Timestamp>,
+    compared_at: Option<Timestamp>,
+}
+
+impl Partner {
+    /// When it is to be told, unless an answer is awaited first.
+    fn tell_due(&self) -> Option<Timestamp> {
+        self.tell_at.filter(|_| !self.telling)
+    }
 }
 
 impl Rumors {
@@ -203,13 +209,13 @@ impl Rumors {
         }
         let Some(partner) = self.partners.get_mut(&peer) else { return };
         partner.telling = false;
-        if !partner.news.is_empty() || partner.compare {
-            partner.due.get_or_insert(now + TELL_AFTER);
+        if !partner.news.is_empty() {
+            partner.tell_at = Some(now + TELL_AFTER);
         }
     }
 
-    /// A telling or a comparison failed, or could not say all; a comparison makes it good.
-    pub fn handle_failed(&mut self, now: Timestamp, peer: Presentity) {
+    /// A telling failed; a comparison makes it good.
+    pub fn handle_tell_failed(&mut self, now: Timestamp, peer: Presentity) {
         if let Some(partner) = self.partners.get_mut(&peer) {
             partner.telling = false;
             self.compare_with(now, peer);
@@ -232,18 +238,17 @@ impl Rumors {
             self.tell_all_but(now - TELL_AFTER, presentity, presentity);
         }
         for (peer, partner) in &mut self.partners {
-            if partner.telling || partner.due.is_none_or(|due| due > now) {
-                continue;
-            }
-            partner.due = None;
-            if std::mem::take(&mut partner.compare) {
+            if partner.compare_at.take_if(|at| *at <= now).is_some() {
                 // It finds whatever was to be told as well.
                 partner.news.clear();
                 partner.compared_at = Some(now);
-                partner.due = partner.introduce.then_some(now + TELL_AFTER);
                 self.outputs.push_back(RumorOutput::Compare { to: *peer });
-            } else if partner.introduce || !partner.news.is_empty() {
-                partner.introduce = false;
+            }
+            if partner.tell_due().is_none_or(|at| at > now) {
+                continue;
+            }
+            partner.tell_at = None;
+            if std::mem::take(&mut partner.introduce) || !partner.news.is_empty() {
                 let told: BTreeSet<_> = partner.news.iter().take(TOLD_MAX).copied().collect();
                 partner.news.retain(|presentity| !told.contains(presentity));
                 partner.telling = true;
@@ -260,8 +265,8 @@ impl Rumors {
 
     /// When [`Self::handle_timeout`] is due next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        let due = self.partners.values().filter(|partner| !partner.telling).filter_map(|partner| partner.due);
-        due.chain(self.awaited.values().copied()).chain(self.draw_at).min()
+        let due = self.partners.values().flat_map(|partner| [partner.tell_due(), partner.compare_at]);
+        due.flatten().chain(self.awaited.values().copied()).chain(self.draw_at).min()
     }
 
     fn chosen(&self) -> usize {
@@ -272,7 +277,7 @@ impl Rumors {
         let partner = self.partners.entry(peer).or_default();
         partner.chosen = true;
         partner.introduce = true;
-        partner.due.get_or_insert(now + TELL_AFTER);
+        partner.tell_at.get_or_insert(now + TELL_AFTER);
     }
 
     /// Draws partners until there are enough, once it is time to.
@@ -291,20 +296,21 @@ impl Rumors {
         for (peer, partner) in &mut self.partners {
             if *peer != from && *peer != presentity {
                 partner.news.insert(presentity);
-                partner.due.get_or_insert(now + TELL_AFTER);
+                partner.tell_at.get_or_insert(now + TELL_AFTER);
             }
         }
     }
 
-    fn compare_with(&mut self, now: Timestamp, peer: Presentity) {
+    /// Compares tables with a peer soon if it is a partner: an earlier comparison failed or began too early, a
+    /// telling left something out, or there may be much that it lacks.
+    pub fn compare_with(&mut self, now: Timestamp, peer: Presentity) {
         let newcomer = now.since(self.started) < NEWCOMER;
         let wait = if newcomer { NEWCOMER_WAITS } else { TELL_AFTER };
         let wait = wait.mul_f64(self.random.random_range(0.5..1.0));
         if let Some(partner) = self.partners.get_mut(&peer) {
             let earliest =
                 partner.compared_at.map_or(now, |compared_at| compared_at + COMPARE_EVERY).max(now);
-            partner.compare = true;
-            partner.due.get_or_insert(earliest + wait);
+            partner.compare_at.get_or_insert(earliest + wait);
         }
     }
 }

@@ -115,7 +115,7 @@ fn one_telling_at_a_time_and_a_failed_one_is_followed_by_a_comparison() {
     assert_eq!(run(&mut rumors, ms(20_000)), [], "the answer is awaited");
     rumors.handle_heard(ms(20_000), who(1), true);
     assert_eq!(run(&mut rumors, ms(20_200)), [tell(who(1), &[who(31)])]);
-    rumors.handle_failed(ms(20_300), who(1));
+    rumors.handle_tell_failed(ms(20_300), who(1));
     assert_eq!(run(&mut rumors, ms(20_500)), [RumorOutput::Compare { to: who(1) }]);
     assert_eq!(rumors.poll_timeout(), None);
 }
@@ -151,6 +151,21 @@ fn two_parts_that_meet_compare_and_a_newcomer_does_later() {
 }
 
 #[test]
+fn a_comparison_neither_comes_sooner_for_news_nor_ends_a_telling_under_way() {
+    let mut rumors = linked(2);
+    rumors.compare_with(ms(10_000), who(1));
+    assert_eq!(run(&mut rumors, ms(10_200)), [RumorOutput::Compare { to: who(1) }]);
+    rumors.handle_told(ms(10_200), somebody(1), true, who(2));
+    rumors.compare_with(ms(10_200), who(1));
+    assert_eq!(run(&mut rumors, ms(10_400)), [tell(who(1), &[somebody(1)])]);
+    assert_eq!(run(&mut rumors, ms(11_199)), [], "at most once a second");
+    rumors.handle_told(ms(11_199), somebody(2), true, who(2));
+    assert_eq!(run(&mut rumors, ms(11_400)), [RumorOutput::Compare { to: who(1) }]);
+    rumors.handle_told(ms(11_400), somebody(3), true, who(2));
+    assert_eq!(run(&mut rumors, ms(20_000)), [], "the first telling is not answered");
+}
+
+#[test]
 fn partners_are_drawn_when_a_node_has_run_for_a_while_and_replaced() {
     let mut rumors = Rumors::new(ms(0), StdRng::from_seed([1; 32]));
     for number in 1..=3 {
@@ -165,7 +180,7 @@ fn partners_are_drawn_when_a_node_has_run_for_a_while_and_replaced() {
     assert_eq!(run(&mut rumors, ms(9_000)).len(), CHOSEN, "they are compared with");
     rumors.handle_heard(ms(10_000), drawn[0], false);
     assert!(!rumors.partners.contains_key(&drawn.remove(0)), "it has partners enough");
-    assert_eq!(run(&mut rumors, ms(10_200)).len(), 1, "another is drawn");
+    assert_eq!(run(&mut rumors, ms(10_200)).len(), 2, "another is drawn, told and compared with");
     rumors.handle_link_down(ms(10_300), drawn[0]);
     let left = rumors.partners.len();
     assert_eq!(left, 1, "who refused is not asked again");
