@@ -66,6 +66,9 @@ seeds![
     nobody_waits_for_a_lost_outbox: "lost-outbox" with "1",
     the_last_of_many_changes_on_waking_stands: "changes-on-waking" with "1",
     a_stopped_node_that_is_to_restart_does: "leaving-while-stopped" with "1",
+    what_a_full_disk_refused_is_stored_later: "disk-full" with "4",
+    an_address_may_change: "address-change" with "1",
+    messages_that_waited_out_a_silent_cut_arrive: "queued-waits" with "1",
 ];
 
 #[test]
