@@ -301,8 +301,8 @@ impl Rumors {
         }
     }
 
-    /// Compares tables with a peer soon if it is a partner: an earlier comparison failed or began too early, a
-    /// telling left something out, or there may be much that it lacks.
+    /// Compares tables with a peer soon if it is a partner: an earlier comparison failed or began too early,
+    /// a telling left something out, or there may be much that it lacks.
     pub fn compare_with(&mut self, now: Timestamp, peer: Presentity) {
         let newcomer = now.since(self.started) < NEWCOMER;
         let wait = if newcomer { NEWCOMER_WAITS } else { TELL_AFTER };
