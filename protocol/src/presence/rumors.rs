@@ -370,7 +370,7 @@ pub enum RumorOutput {
 
 /// Records that come by gossip within a second, above which it is a storm: a LAN that starts together needs
 /// no batches.
-const HEARD_MAX: usize = 50;
+const HEARD_MAX: usize = 100;
 const SECOND: Duration = Duration::from_secs(1);
 /// A storm is over when so long there were fewer.
 const STORM: Duration = Duration::from_secs(2);
