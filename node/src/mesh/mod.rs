@@ -76,7 +76,7 @@ pub struct MeshConfig<D, S, C> {
     /// Sizes.
     pub limits: NodeLimits,
     /// Links that the node dials on its own, [`NEIGHBOURS`] unless there is a reason. While a realm has no
-    /// more nodes than that, each watches every other.
+    /// more nodes than that, each watches every other; in a larger one a dozen links are enough.
     pub neighbours: usize,
     /// Whether it is a PRESENTITY, see [`NodeConfig::publishes`].
     pub publishes: bool,

@@ -4,21 +4,24 @@
 //! one of us. **Leaves** connections to the driver and what a lost link means to the presence service.
 //!
 //! A peer is known by address from discovery, from its own record, from the last run, or because the
-//! PRINCIPAL gave it. Of two that find each other the one with the lower id dials, and the other only if
-//! nothing came of that after [`HIGHER_ID_WAITS`]. A node dials on its own until it has as many links as it
-//! is told ([`NEIGHBOURS`]), and a quarter of these by its own dialling, so that nobody can surround it by
-//! dialling it; it lets more in. A connection becomes a *link* when its peer has said in the
-//! identify exchange that it is of our protocol and realm. Who says otherwise is *foreign*: disconnected and
-//! blocked until a new address of it is seen or [`FOREIGN_BLOCKED`] has passed; so is who passed on
-//! [`REJECTED_MAX`] records that were rejected. Who says nothing for [`IDENTIFY_WITHIN`] is disconnected, and
-//! only a peer that identified itself ends the waits between tries.
+//! PRINCIPAL gave it. Of two that find each other a coin whose toss both know ([`is_first`]) decides who
+//! dials, and the other does only if nothing came of that after [`SECOND_WAITS`]. A node dials on its own
+//! until it has as many links as it is told ([`NEIGHBOURS`]), so that in a small realm everybody is linked
+//! with everybody; while it knows of more peers than that, [`NEIGHBOURS_OF_MANY`] are enough. A quarter of
+//! them it makes by its own dialling, so that nobody can surround it by dialling it; it lets more in. A
+//! connection becomes a *link* when its peer has said in the identify exchange that it is of our protocol
+//! and realm. Who says otherwise is *foreign*: disconnected and blocked until a new address of it is seen or
+//! [`FOREIGN_BLOCKED`] has passed; so is who passed on [`REJECTED_MAX`] records that were rejected. Who says
+//! nothing for [`IDENTIFY_WITHIN`] is disconnected, and only a peer that identified itself ends the waits
+//! between tries.
 //!
 //! A lost link is redialled at once, over TCP where the peer was last reached; if that fails it is
 //! reported unreachable, and tried again with a wait that doubles from [`RETRY_MIN`] to [`RETRY_MAX`], for
 //! ever, unless it said goodbye. Peers that were lost lately are tried before those that long were not there.
 //! Two connections with one peer happen when both dial at once: after [`SETTLE_DUPLICATES`] the one that the
-//! lower id dialled stays. If one is older than that, it is the dead end of a link that was lost unseen. Then
-//! all are closed, and one is made anew: gossipsub tells a peer of its topic on the first connection only.
+//! first of the two dialled stays. If one is older than that, or the peer does not close what is its to close,
+//! there is the dead end of a link that was lost unseen. Then all are closed, and one is made anew: gossipsub
+//! tells a peer of its topic on the first connection only.
 //!
 //! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room; [`ADDRESSES_PER_PEER_MAX`] addresses each;
 //! [`DIALS_MAX`] dials under way. The shape is that of the machines in `protocol`: `handle_*`,
@@ -46,8 +49,10 @@ pub(super) struct Overlay {
     blocked: BTreeMap<PeerId, Timestamp>,
     dials: BTreeSet<PeerId>,
     links: usize,
-    /// Links that this node dialled.
-    dialled_links: usize,
+    /// Peers with a connection, which will be a link if all goes well.
+    connected: usize,
+    /// Those of them that this node dialled.
+    connected_dialled: usize,
     /// Peers by when they are to be dialled; those that are being dialled are not in it.
     dial_due: BTreeMap<Urgency, BTreeSet<(Timestamp, PeerId)>>,
     /// Peers by when their connections are to be looked at.
@@ -66,7 +71,8 @@ impl Overlay {
             blocked: BTreeMap::new(),
             dials: BTreeSet::new(),
             links: 0,
-            dialled_links: 0,
+            connected: 0,
+            connected_dialled: 0,
             dial_due: Urgency::ALL.map(|urgency| (urgency, BTreeSet::new())).into(),
             connections_due: BTreeSet::new(),
             random,
@@ -94,14 +100,15 @@ impl Overlay {
             // It was restarted, perhaps in our realm this time.
             self.outputs.push_back(OverlayOutput::Unblock(peer));
         }
-        let wait = if self.own < peer { Duration::ZERO } else { HIGHER_ID_WAITS };
+        let spread = self.jitter(DISCOVERED_SPREAD);
+        let wait = if is_first(self.own, peer) { spread } else { SECOND_WAITS + spread };
         self.learn(now, peer, address, wait);
     }
 
     /// A peer's own record says where it is reached. Replaces what was known, but for where it is linked.
     pub(super) fn handle_record(&mut self, now: Timestamp, peer: PeerId, addresses: Vec<Multiaddr>) {
         let spread = self.jitter(RECORD_SPREAD);
-        let wait = if self.own < peer { spread } else { HIGHER_ID_WAITS + spread };
+        let wait = if is_first(self.own, peer) { spread } else { SECOND_WAITS + spread };
         if let Some(known) = self.peers.get_mut(&peer) {
             known.addresses.retain(|address| {
                 addresses.contains(address) || known.last_reached.as_ref() == Some(address)
@@ -142,6 +149,10 @@ impl Overlay {
         known.dial_at = None;
         known.remote_ip = addresses::ip(address);
         let dialled = dialled.then(|| addresses::without_peer(address.clone()));
+        self.connected += usize::from(known.connections.is_empty());
+        if dialled.is_some() && !known.dialled() {
+            self.connected_dialled += 1;
+        }
         let identify_by = Some(now + IDENTIFY_WITHIN);
         known.connections.push(Connection { id: connection, since: now, dialled, identify_by });
         if known.connections.len() > 1 {
@@ -184,12 +195,11 @@ impl Overlay {
         for given in self.given.iter_mut().filter(|given| given.peer == Some(peer)) {
             given.tries = 0;
         }
-        if known.link.is_none() {
+        if !known.linked {
             known.departed = false;
-            let dialled = known.connections.iter().any(|connection| connection.dialled.is_some());
-            known.link = Some(Link { dialled });
+            known.linked = true;
             self.links += 1;
-            self.dialled_links += usize::from(dialled);
+            let dialled = known.dialled();
             self.outputs.push_back(OverlayOutput::LinkEstablished { peer, dialled });
         }
         self.reschedule(&peer);
@@ -203,18 +213,22 @@ impl Overlay {
 
     fn disconnected(&mut self, now: Timestamp, peer: PeerId, connection: ConnectionId) {
         let Some(known) = self.peers.get_mut(&peer) else { return };
+        let (was_connected, was_dialled) = (!known.connections.is_empty(), known.dialled());
         known.connections.retain(|other| other.id != connection);
-        if !known.connections.is_empty() {
+        self.connected_dialled -= usize::from(was_dialled && !known.dialled());
+        if known.connections.len() < 2 {
+            known.settle_at = None;
+        }
+        if !was_connected || !known.connections.is_empty() {
             return;
         }
-        known.settle_at = None;
-        let link = known.link.take();
-        if let Some(Link { dialled }) = link {
+        self.connected -= 1;
+        let was_linked = std::mem::take(&mut known.linked);
+        if was_linked {
             self.links -= 1;
-            self.dialled_links -= usize::from(dialled);
             self.outputs.push_back(OverlayOutput::LinkDown { peer });
         }
-        if link.is_some() && !known.departed {
+        if was_linked && !known.departed {
             known.confirming = true;
             known.dial_at = Some(now);
         } else if !known.departed {
@@ -448,10 +462,10 @@ impl Overlay {
                 self.outputs.push_back(OverlayOutput::Close(silent.id));
             }
             if known.settle_at.is_some_and(|at| at <= now) {
-                known.settle_at = None;
-                for id in superfluous(self.own < peer, &known.connections) {
-                    self.outputs.push_back(OverlayOutput::Close(id));
-                }
+                let superfluous = superfluous(now, is_first(self.own, peer), &known.connections);
+                // What is left is for the peer to close.
+                known.settle_at = superfluous.is_empty().then(|| now + SETTLE_DUPLICATES);
+                self.outputs.extend(superfluous.into_iter().map(OverlayOutput::Close));
             }
             self.reschedule(&peer);
         }
@@ -475,13 +489,21 @@ impl Overlay {
     /// Whether a peer may be dialled, or has to wait for a dial to end or a link to be lost.
     fn has_room_for(&self, urgency: Urgency) -> bool {
         let dials = self.dials.len();
-        let wants_links = self.links + dials < self.neighbours
-            || self.dialled_links + dials < self.neighbours / DIALLED_SHARE;
+        let wanted = self.wanted();
+        let wants_links =
+            self.connected + dials < wanted || self.connected_dialled + dials < wanted / DIALLED_SHARE;
         match urgency {
             Urgency::Confirm => dials < DIALS_MAX,
             Urgency::Link => dials < DIALS_MAX && wants_links,
             Urgency::LinkAgain => dials < DIALS_AGAIN_MAX && wants_links,
         }
+    }
+
+    /// How many links this node dials for. Peers that were not reached for long are not counted on.
+    fn wanted(&self) -> usize {
+        let due = |urgency: Urgency| self.dial_due.get(&urgency).map_or(0, BTreeSet::len);
+        let peers = self.connected + self.dials.len() + due(Urgency::Confirm) + due(Urgency::Link);
+        if peers > self.neighbours { self.neighbours.min(NEIGHBOURS_OF_MANY) } else { self.neighbours }
     }
 
     /// Dials a peer for which that is due, if it is worth it.
@@ -536,7 +558,7 @@ struct Peer {
     last_reached: Option<Multiaddr>,
     remote_ip: Option<IpAddr>,
     connections: Vec<Connection>,
-    link: Option<Link>,
+    linked: bool,
     departed: bool,
     /// Its link was lost, and the redial that tells whether it is gone has not ended.
     confirming: bool,
@@ -556,7 +578,7 @@ impl Peer {
             last_reached: None,
             remote_ip: None,
             connections: Vec::new(),
-            link: None,
+            linked: false,
             departed: false,
             confirming: false,
             dial_at: None,
@@ -566,6 +588,11 @@ impl Peer {
             tries: 0,
             rejected: 0,
         }
+    }
+
+    /// Whether this node made one of the connections.
+    fn dialled(&self) -> bool {
+        self.connections.iter().any(|connection| connection.dialled.is_some())
     }
 
     /// Adds an address, the oldest making room; whether it was new.
@@ -607,11 +634,6 @@ impl Peer {
     }
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Link {
-    dialled: bool,
-}
-
 /// Why a peer is dialled, the most urgent first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Urgency {
@@ -646,19 +668,27 @@ struct Given {
     connection: Option<ConnectionId>,
 }
 
-/// Which connections this end closes. Of those that were made at about the same time, those that the higher
-/// id dialled, if there is one that the lower id did, or else all but the newest. Otherwise all.
-fn superfluous(own_is_lower: bool, connections: &[Connection]) -> Vec<ConnectionId> {
+/// Whether `own` is the one of the two that dials first: a toss of a coin that both read alike, so that none
+/// is first, or last, for everybody.
+fn is_first(own: PeerId, peer: PeerId) -> bool {
+    let last = |id: PeerId| id.to_bytes().last().copied().unwrap_or_default();
+    (own < peer) == ((last(own) ^ last(peer)) & 1 == 0)
+}
+
+/// Which connections this end closes. Of those that were made at about the same time, those that the second
+/// dialled, if there is one that the first did, or else all but the newest. Otherwise, and if the peer did not
+/// do its part within [`SETTLED_WITHIN`], all.
+fn superfluous(now: Timestamp, own_is_first: bool, connections: &[Connection]) -> Vec<ConnectionId> {
     let oldest = connections.iter().map(|connection| connection.since).min().unwrap_or_default();
     let newest = connections.iter().max_by_key(|connection| (connection.since, connection.id));
     let Some(newest) = newest else { return Vec::new() };
-    if newest.since.since(oldest) > SAME_TIME {
+    if newest.since.since(oldest) > SAME_TIME || now.since(newest.since) > SETTLED_WITHIN {
         return connections.iter().map(|connection| connection.id).collect();
     }
-    let by_lower = |connection: &&Connection| connection.dialled.is_some() == own_is_lower;
-    let kept = connections.iter().filter(by_lower).max_by_key(|connection| connection.id).unwrap_or(newest);
+    let by_first = |connection: &&Connection| connection.dialled.is_some() == own_is_first;
+    let kept = connections.iter().filter(by_first).max_by_key(|connection| connection.id).unwrap_or(newest);
     // Only the end that dialled knows which of several that one end dialled is the newest.
-    let mine = |one: &&Connection| one.dialled.is_some() || by_lower(&kept) != by_lower(one);
+    let mine = |one: &&Connection| one.dialled.is_some() || by_first(&kept) != by_first(one);
     connections.iter().filter(|one| one.id != kept.id).filter(mine).map(|one| one.id).collect()
 }
 
@@ -676,14 +706,22 @@ pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
 
 /// Links up to which a node dials on its own. Up to here every node watches every other.
 pub const NEIGHBOURS: usize = 40;
-/// The end with the higher id gives the other this long to dial.
-const HIGHER_ID_WAITS: Duration = Duration::from_millis(150);
+/// The same where there are more peers than [`NEIGHBOURS`]: enough to be watched by several, for gossip to
+/// choose from, and to survive that most are lost at once.
+const NEIGHBOURS_OF_MANY: usize = 12;
+/// The second of two gives the first this long to dial.
+const SECOND_WAITS: Duration = Duration::from_millis(150);
+/// Everybody answers a newcomer within milliseconds and mostly in the same order; not everybody is to dial
+/// those that come first.
+const DISCOVERED_SPREAD: Duration = Duration::from_millis(20);
 /// A record can reach everybody at once; not everybody is to dial its node in the same instant.
 const RECORD_SPREAD: Duration = Duration::from_millis(200);
 const REMEMBERED_SPREAD: Duration = Duration::from_millis(100);
 const IDENTIFY_WITHIN: Duration = Duration::from_secs(5);
 const FOREIGN_BLOCKED: Duration = Duration::from_secs(10 * 60);
 const SETTLE_DUPLICATES: Duration = Duration::from_secs(1);
+/// By when the peer too has closed what is superfluous. Longer than [`SETTLE_DUPLICATES`].
+const SETTLED_WITHIN: Duration = Duration::from_millis(2500);
 /// Two connections made within this are a simultaneous dial.
 const SAME_TIME: Duration = Duration::from_secs(2);
 const RETRY_MIN: Duration = Duration::from_secs(1);

@@ -6,17 +6,31 @@ use rand::SeedableRng;
 use super::*;
 
 #[test]
-fn of_two_that_find_each_other_the_lower_id_dials_and_the_higher_only_later() {
-    let (lower, higher) = two();
-    let mut overlay = overlay(lower);
-    overlay.handle_discovered(at(0), higher, tcp(1));
-    assert_eq!(overlay.run(0), [OverlayOutput::Dial { peer: higher, addresses: vec![tcp(1)] }]);
+fn of_two_that_find_each_other_the_first_dials_and_the_second_only_later() {
+    let (first, second) = two();
+    let mut overlay = overlay(first);
+    overlay.handle_discovered(at(0), second, tcp(1));
+    assert_eq!(overlay.run(20), [OverlayOutput::Dial { peer: second, addresses: vec![tcp(1)] }]);
 
-    let mut overlay = self::overlay(higher);
-    overlay.handle_discovered(at(0), lower, tcp(1));
-    assert_eq!(overlay.run(0), []);
-    assert_eq!(overlay.poll_timeout(), Some(at(0) + HIGHER_ID_WAITS));
-    assert_eq!(overlay.run(150), [OverlayOutput::Dial { peer: lower, addresses: vec![tcp(1)] }]);
+    let mut overlay = self::overlay(second);
+    overlay.handle_discovered(at(0), first, tcp(1));
+    assert_eq!(overlay.run(149), []);
+    assert!(overlay.poll_timeout() >= Some(at(0) + SECOND_WAITS));
+    assert_eq!(overlay.run(170), [OverlayOutput::Dial { peer: first, addresses: vec![tcp(1)] }]);
+}
+
+#[test]
+fn nobody_is_the_first_or_the_second_of_most_pairs() {
+    let peers: Vec<_> = (1..=100).map(peer).collect();
+    for own in &peers {
+        let others = peers.iter().filter(|peer| *peer != own);
+        let firsts = others.filter(|peer| {
+            assert_ne!(is_first(*own, **peer), is_first(**peer, *own), "one of two is");
+            is_first(*own, **peer)
+        });
+        let firsts = firsts.count();
+        assert!((25..=75).contains(&firsts), "first of {firsts} in 99 pairs");
+    }
 }
 
 #[test]
@@ -59,7 +73,7 @@ fn who_said_goodbye_is_not_redialled_until_it_is_found_anew() {
     assert_eq!(overlay.run(1000), [OverlayOutput::LinkDown { peer }]);
     assert_eq!(overlay.poll_timeout(), None);
     overlay.handle_discovered(at(2000), peer, tcp(2));
-    assert_eq!(overlay.run(2000), [OverlayOutput::Dial { peer, addresses: vec![tcp(2)] }]);
+    assert_eq!(overlay.run(2020), [OverlayOutput::Dial { peer, addresses: vec![tcp(2)] }]);
 }
 
 #[test]
@@ -76,7 +90,7 @@ fn a_foreign_peer_is_blocked_until_a_new_address_of_it_is_seen() {
     overlay.handle_discovered(at(4), peer, tcp(1));
     assert_eq!(overlay.run(5000), []);
     overlay.handle_discovered(at(6000), peer, tcp(2));
-    let outputs = overlay.run(6000);
+    let outputs = overlay.run(6020);
     assert_eq!(outputs[0], OverlayOutput::Unblock(peer));
     assert!(matches!(outputs[1], OverlayOutput::Dial { .. }), "{outputs:?}");
 }
@@ -126,6 +140,21 @@ fn the_dead_end_of_a_link_and_the_connection_that_came_back_give_way_to_a_new_on
         matches!(outputs[..], [OverlayOutput::LinkDown { .. }, OverlayOutput::Dial { .. }]),
         "{outputs:?}"
     );
+}
+
+#[test]
+fn dead_ends_that_a_peer_left_when_it_changed_its_address_twice_give_way_too() {
+    let (own, peer) = two();
+    let mut overlay = linked(own, peer);
+    overlay.handle_disconnected(at(900), peer, connection(1));
+    for number in [2, 3] {
+        overlay.handle_connected(at(1000), peer, connection(number), false, &tcp(1));
+        overlay.handle_identified(at(1001), peer, connection(number), true);
+    }
+    overlay.run(1001);
+    assert_eq!(overlay.run(3000), [], "the peer dialled both, and knows which is the newer");
+    let both = [OverlayOutput::Close(connection(2)), OverlayOutput::Close(connection(3))];
+    assert_eq!(overlay.run(4000), both);
 }
 
 #[test]
@@ -188,9 +217,9 @@ fn who_passes_on_rejected_records_is_blocked_at_the_third() {
 
 #[test]
 fn of_two_connections_both_ends_keep_the_same_one() {
-    let (lower, higher) = two();
-    // Connection 1 was dialled by the lower id, connection 2 by the higher; seen from both ends.
-    for (own, peer, dialled_first) in [(lower, higher, true), (higher, lower, false)] {
+    let (first, second) = two();
+    // Connection 1 was dialled by the first, connection 2 by the second; seen from both ends.
+    for (own, peer, dialled_first) in [(first, second, true), (second, first, false)] {
         let mut overlay = overlay(own);
         overlay.handle_connected(at(0), peer, connection(1), dialled_first, &tcp(1));
         overlay.handle_connected(at(0), peer, connection(2), !dialled_first, &tcp(1));
@@ -205,28 +234,58 @@ fn of_two_connections_both_ends_keep_the_same_one() {
 }
 
 #[test]
-fn dials_under_way_and_neighbours_are_bounded() {
-    let mut peers: Vec<_> = (1..=100).map(peer).collect();
-    peers.sort();
-    let own = peers.remove(0);
-    let mut overlay = overlay(own);
-    for (number, peer) in (1..).zip(&peers) {
-        overlay.handle_discovered(at(0), *peer, tcp(number));
+fn a_small_realm_is_a_full_mesh_and_in_a_large_one_links_are_few() {
+    for (others, links) in [(NEIGHBOURS, NEIGHBOURS), (NEIGHBOURS + 1, NEIGHBOURS_OF_MANY), (99, 12)] {
+        let mut overlay = overlay(peer(0));
+        for number in 1..=others {
+            let number = u8::try_from(number).unwrap();
+            overlay.handle_discovered(at(0), peer(number), tcp(number));
+        }
+        let mut linked = BTreeMap::new();
+        for now in 0..500 {
+            let dialled = overlay.run(now);
+            assert!(overlay.dials.len() <= DIALS_MAX);
+            for output in dialled {
+                let OverlayOutput::Dial { peer, addresses } = output else { continue };
+                let id = connection(linked.len() + 1);
+                linked.insert(peer, id);
+                overlay.handle_connected(at(now), peer, id, true, &addresses[0]);
+                overlay.handle_identified(at(now), peer, id, true);
+            }
+        }
+        assert_eq!(linked.len(), links, "of {others}");
+        assert_eq!(overlay.poll_timeout(), None, "with links enough nobody is waited for");
     }
-    let mut linked = BTreeMap::new();
-    for now in 0..500 {
-        let dialled = overlay.run(now);
-        assert!(overlay.dials.len() <= DIALS_MAX);
-        for output in dialled {
-            let OverlayOutput::Dial { peer, addresses } = output else { continue };
-            let id = connection(linked.len() + 1);
-            linked.insert(peer, id);
-            overlay.handle_connected(at(now), peer, id, true, &addresses[0]);
-            overlay.handle_identified(at(now), peer, id, true);
+}
+
+#[test]
+fn when_most_are_gone_links_are_made_with_those_that_are_left() {
+    let mut overlay = overlay(peer(0));
+    for number in 1..=99 {
+        overlay.handle_discovered(at(0), peer(number), tcp(number));
+    }
+    let mut links = 0;
+    for now in (0..3_600_000).step_by(100) {
+        for output in overlay.run(now) {
+            let OverlayOutput::Dial { peer: dialled, addresses } = output else { continue };
+            if now > 60_000 && (31..=99).map(peer).any(|gone| gone == dialled) {
+                overlay.handle_dial_failed(at(now), dialled, true);
+                continue;
+            }
+            links += 1;
+            overlay.handle_connected(at(now), dialled, connection(links), true, &addresses[0]);
+            overlay.handle_identified(at(now), dialled, connection(links), true);
+        }
+        if now == 60_000 {
+            for gone in (31..=99).map(peer) {
+                let connections = overlay.peers[&gone].connections.iter().map(|one| one.id);
+                for connection in connections.collect::<Vec<_>>() {
+                    overlay.handle_disconnected(at(now), gone, connection);
+                }
+            }
         }
     }
-    assert_eq!(linked.len(), NEIGHBOURS);
-    assert_eq!(overlay.poll_timeout(), None, "with links enough nobody is waited for");
+    assert!((NEIGHBOURS_OF_MANY..=30).contains(&overlay.links()), "{} links", overlay.links());
 }
 
 #[test]
@@ -253,7 +312,7 @@ fn nobody_is_surrounded_by_those_that_dial_it() {
             overlay.handle_identified(at(now), peer, connection(100 + dialled), true);
         }
     }
-    assert_eq!(dialled, NEIGHBOURS / DIALLED_SHARE);
+    assert_eq!(dialled, NEIGHBOURS_OF_MANY / DIALLED_SHARE);
 }
 
 #[test]
@@ -310,7 +369,7 @@ fn overlay(own: PeerId) -> Overlay {
 
 fn two() -> (PeerId, PeerId) {
     let (one, two) = (peer(1), peer(2));
-    (one.min(two), one.max(two))
+    if is_first(one, two) { (one, two) } else { (two, one) }
 }
 
 fn peer(number: u8) -> PeerId {

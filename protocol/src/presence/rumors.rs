@@ -383,12 +383,12 @@ const COMPARE_EVERY: Duration = Duration::from_secs(1);
 /// A node that has run no longer than this gets its table by its first comparisons and what it is told, and
 /// waits so long before it compares with its partners.
 const NEWCOMER: Duration = Duration::from_secs(5);
-const NEWCOMER_WAITS: Duration = Duration::from_secs(3);
+const NEWCOMER_WAITS: Duration = Duration::from_secs(1);
 /// An equal table costs about as much as one record.
 const BROUGHT_MAX: usize = 4;
 /// Records told in one request.
 pub const TOLD_MAX: usize = 150;
-const DRAW_AFTER: Duration = Duration::from_secs(1);
+const DRAW_AFTER: Duration = Duration::from_millis(300);
 /// Partners that a node draws itself.
 const CHOSEN: usize = 2;
 /// Partners in all.

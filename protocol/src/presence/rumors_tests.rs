@@ -146,8 +146,8 @@ fn two_parts_that_meet_compare_and_a_newcomer_does_later() {
 
     let mut rumors = linked(2);
     rumors.handle_reconciled(ms(2_000), who(1), &many);
-    assert_eq!(run(&mut rumors, ms(3_000)), []);
-    assert_eq!(run(&mut rumors, ms(5_000)), [RumorOutput::Compare { to: who(2) }]);
+    assert_eq!(run(&mut rumors, ms(2_499)), []);
+    assert_eq!(run(&mut rumors, ms(3_000)), [RumorOutput::Compare { to: who(2) }]);
 }
 
 #[test]
@@ -171,11 +171,11 @@ fn partners_are_drawn_when_a_node_has_run_for_a_while_and_replaced() {
     for number in 1..=3 {
         rumors.handle_link_established(ms(10), who(number));
     }
-    assert_eq!(run(&mut rumors, ms(400)), []);
-    assert!(run(&mut rumors, ms(1_500)).is_empty() && run(&mut rumors, ms(1_700)).len() == CHOSEN);
+    assert_eq!(run(&mut rumors, ms(149)), []);
+    assert!(run(&mut rumors, ms(450)).is_empty() && run(&mut rumors, ms(650)).len() == CHOSEN);
     let mut drawn: Vec<_> = rumors.partners.keys().copied().collect();
     for partner in &drawn {
-        rumors.handle_heard(ms(1_700), *partner, true);
+        rumors.handle_heard(ms(650), *partner, true);
     }
     assert_eq!(run(&mut rumors, ms(9_000)).len(), CHOSEN, "they are compared with");
     rumors.handle_heard(ms(10_000), drawn[0], false);

@@ -123,8 +123,9 @@ impl Join {
 /// `[node]`: what each honest node is set to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NodeSettings {
-    /// Links that each node dials on its own. Default 40; range 2 to 100. More: fewer hops and more copies
-    /// of each record; fewer: the mesh may fall apart when nodes die.
+    /// Links that each node dials on its own. Default 40; range 2 to 100. Where it knows of more peers than
+    /// this, 12 at most. More: fewer hops and more copies of each record; fewer: the mesh may fall apart when
+    /// nodes die.
     pub neighbours: usize,
     /// How many nodes have a PRESENTITY and publish its PRESENCE INFORMATION; the others only watch.
     /// Default all of them.
