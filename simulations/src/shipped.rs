@@ -20,6 +20,7 @@ shipped![
     "flash-crowd",
     "campus",
     "join-storm",
+    "city",
     "rolling-restart",
     "sudden-death",
     "crash-everything",

@@ -8,7 +8,7 @@
 //! for itself. Nothing is told of hosts that are gone.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     net::Ipv4Addr,
     task::{Context, Poll, Waker},
@@ -28,7 +28,7 @@ use libp2p::{
 };
 use rand::RngExt;
 
-use super::{Network, PORT, State, links, packets::Event, traffic::Class, transport::tcp};
+use super::{Network, PORT, State, index, links, packets::Event, traffic::Class, transport::tcp};
 use crate::virtual_machine::{HostId, now};
 
 /// Who takes part, and what they were told.
@@ -40,10 +40,22 @@ pub(super) struct Multicast {
 
 #[derive(Debug, Default)]
 struct Member {
-    heard: HashMap<HostId, Ipv4Addr>,
+    /// The address that it heard last of each host. Every host hears every other, and again and again.
+    heard: Vec<Option<Ipv4Addr>>,
     told: Vec<(PeerId, Multiaddr)>,
     answered: bool,
     waker: Option<Waker>,
+}
+
+impl Member {
+    /// Takes in that a host has an address; whether that is news.
+    fn hear(&mut self, host: HostId, address: Ipv4Addr) -> bool {
+        let place = index(host);
+        if self.heard.len() <= place {
+            self.heard.resize(place + 1, None);
+        }
+        self.heard.get_mut(place).is_some_and(|heard| heard.replace(address) != Some(address))
+    }
 }
 
 impl Multicast {
@@ -113,7 +125,7 @@ impl State {
                 Some(address) => {
                     let Some(member) = self.multicast.members.get_mut(&to) else { continue };
                     member.answered = true;
-                    if member.heard.insert(from, address) != Some(address) {
+                    if member.hear(from, address) {
                         member.told.push((peer, tcp(address, PORT)));
                         super::connection::wake(member.waker.take());
                     }
