@@ -113,6 +113,8 @@ fn gossip(realm: &Realm) -> Gossip {
 /// - `max_transmit_size` 128 KiB: it is held against the whole read buffer, so it must not be near the size
 ///   of a record; our own limit of 1 KiB is held in validation.
 /// - heartbeat after 100 ms, then every second: a mesh stands soon after the start.
+/// - who was pruned may come back after 4 s: those that many join at once are pruned by several, and a node
+///   whose few links all pruned it hears of changes late, or by comparing tables only, until then.
 /// - queues of 512 messages for a slow peer, 2 s old at most: old presence is worthless.
 /// - no flooding of own messages to all peers: the mesh and IHAVE bring them there.
 fn gossip_config() -> gossipsub::Config {
@@ -141,7 +143,7 @@ fn gossip_config() -> gossipsub::Config {
         .publish_queue_duration(Duration::from_secs(2))
         .forward_queue_duration(Duration::from_secs(1))
         .connection_handler_queue_len(512)
-        .prune_backoff(Duration::from_secs(15))
+        .prune_backoff(Duration::from_secs(4))
         .unsubscribe_backoff(Duration::from_secs(3))
         .build()
         .expect("the mesh numbers are in order")
