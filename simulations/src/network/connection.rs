@@ -34,6 +34,8 @@ pub(super) struct Connection {
     pub(super) references: u32,
     /// An address of one end changed: nothing will ever arrive again.
     pub(super) severed: bool,
+    /// When Yamux measured last how long its packets take.
+    pub(super) probed_at: u64,
 }
 
 #[derive(Debug)]
@@ -130,6 +132,7 @@ impl Connection {
             free_streams: Vec::new(),
             references: 0,
             severed: false,
+            probed_at: 0,
         }
     }
 
