@@ -19,7 +19,6 @@ use libp2p::{
     gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter},
     identify,
     identity::Keypair,
-    ping,
     request_response::{self, ProtocolSupport},
     swarm::NetworkBehaviour,
 };
@@ -28,6 +27,7 @@ use sha2::{Digest, Sha256};
 use super::{
     codec::{FrameCodec, MessageFrames, PresenceFrames},
     discovery::Discovery,
+    probe,
     twice::Twice,
 };
 
@@ -41,7 +41,7 @@ pub(super) struct Behaviour<D: Discovery> {
     pub(super) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
     pub(super) limits: connection_limits::Behaviour,
     pub(super) identify: identify::Behaviour,
-    pub(super) ping: ping::Behaviour,
+    pub(super) probe: probe::Behaviour,
     pub(super) presence: request_response::Behaviour<FrameCodec<PresenceFrames>>,
     pub(super) message: request_response::Behaviour<FrameCodec<MessageFrames>>,
     pub(super) gossip: Twice<Gossip>,
@@ -54,12 +54,11 @@ impl<D: Discovery> Behaviour<D> {
             .with_agent_version(AGENT_VERSION.to_owned())
             .with_interval(IDENTIFY_INTERVAL)
             .with_cache_size(0);
-        let ping = ping::Config::new().with_interval(PING_INTERVAL).with_timeout(PING_TIMEOUT);
         Self {
             blocked: allow_block_list::Behaviour::default(),
             limits: connection_limits::Behaviour::new(connection_limits()),
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::new(ping),
+            probe: probe::Behaviour::default(),
             presence: streams(presence_protocol(realm), PRESENCE_TIMEOUT),
             message: streams(message_protocol(realm), MESSAGE_TIMEOUT),
             gossip: Twice(gossip(realm)),
@@ -155,9 +154,6 @@ pub(super) type Reported<D> = BehaviourEvent<D>;
 const AGENT_VERSION: &str = concat!("hereabouts/", env!("CARGO_PKG_VERSION"));
 /// Peers say what they are once; their addresses are in their records.
 const IDENTIFY_INTERVAL: Duration = Duration::from_secs(60 * 60);
-/// A ping and its answer are about 400 bytes of frames, so 30 neighbours cost 100 bytes a second each way.
-const PING_INTERVAL: Duration = Duration::from_secs(120);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const PRESENCE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longer than a sender waits, so that a late answer still settles a queued message.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);

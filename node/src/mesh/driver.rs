@@ -45,6 +45,7 @@ use super::{
     events::{Event, EventLog},
     handle::{Command, FetchError, Fetched, SendError, Sent},
     overlay::{Overlay, OverlayOutput, peer_of},
+    probe,
 };
 use crate::storage::{InboxEntry, Storage, StorageError};
 
@@ -271,6 +272,14 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             NodeOutput::Rejected(presentity) => {
                 self.overlay.handle_rejected(self.clock.now(), presentity.peer_id());
+            }
+            NodeOutput::Probe(presentity) => {
+                self.swarm.behaviour_mut().probe.probe(presentity.peer_id());
+            }
+            NodeOutput::Disconnect(presentity) => {
+                tracing::debug!(peer = %presentity.peer_id(), "silent");
+                // It may be gone by now.
+                let _ = self.swarm.disconnect_peer_id(presentity.peer_id());
             }
             NodeOutput::Departed(presentity) => self.overlay.handle_departed(presentity.peer_id()),
             NodeOutput::Recall { token, key } => {

@@ -23,6 +23,7 @@ mod codec;
 mod driver;
 mod link_local;
 mod overlay;
+mod probe;
 mod twice;
 
 use std::{io, pin::Pin, sync::Arc, time::Duration};

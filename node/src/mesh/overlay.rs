@@ -15,8 +15,8 @@
 //! nothing for [`IDENTIFY_WITHIN`] is disconnected, and only a peer that identified itself ends the waits
 //! between tries.
 //!
-//! A lost link is redialled at once, over TCP where the peer was last reached; if that fails it is
-//! reported unreachable, and tried again with a wait that doubles from [`RETRY_MIN`] to [`RETRY_MAX`], for
+//! A lost link is redialled at once, over TCP where the peer was last reached, and once more if nobody
+//! answers; if that fails it is reported unreachable, and tried again with a wait that doubles from [`RETRY_MIN`] to [`RETRY_MAX`], for
 //! ever, unless it said goodbye. Peers that were lost lately are tried before those that long were not there.
 //! Two connections with one peer happen when both dial at once: after [`SETTLE_DUPLICATES`] the one that the
 //! first of the two dialled stays. If one is older than that, or the peer does not close what is its to close,
@@ -47,7 +47,8 @@ pub(super) struct Overlay {
     peers: BTreeMap<PeerId, Peer>,
     given: Vec<Given>,
     blocked: BTreeMap<PeerId, Timestamp>,
-    dials: BTreeSet<PeerId>,
+    /// The peers that are being dialled, and since when.
+    dials: BTreeMap<PeerId, Timestamp>,
     links: usize,
     /// Peers with a connection, which will be a link if all goes well.
     connected: usize,
@@ -69,7 +70,7 @@ impl Overlay {
             peers: BTreeMap::new(),
             given: Vec::new(),
             blocked: BTreeMap::new(),
-            dials: BTreeSet::new(),
+            dials: BTreeMap::new(),
             links: 0,
             connected: 0,
             connected_dialled: 0,
@@ -183,6 +184,7 @@ impl Overlay {
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.tries = 0;
         known.confirming = false;
+        known.confirmed_once = false;
         let Some(identified) = known.connections.iter_mut().find(|known| known.id == connection) else {
             return;
         };
@@ -257,12 +259,13 @@ impl Overlay {
 
     /// A dial to a peer failed at every address, by this node's own doing or not.
     pub(super) fn handle_dial_failed(&mut self, now: Timestamp, peer: PeerId, out_of_reach: bool) {
-        self.dials.remove(&peer);
-        self.dial_failed(now, peer, out_of_reach);
+        let began = self.dials.remove(&peer);
+        let silent = began.is_some_and(|began| now.since(began) >= SILENT_DIAL);
+        self.dial_failed(now, peer, out_of_reach, silent);
         self.reschedule(&peer);
     }
 
-    fn dial_failed(&mut self, now: Timestamp, peer: PeerId, out_of_reach: bool) {
+    fn dial_failed(&mut self, now: Timestamp, peer: PeerId, out_of_reach: bool, silent: bool) {
         let spread = self.random.random_range(0.75..1.25);
         let Some(known) = self.peers.get_mut(&peer) else { return };
         if !known.connections.is_empty() {
@@ -270,6 +273,11 @@ impl Overlay {
         }
         if known.departed {
             known.dial_at = None;
+            return;
+        }
+        let again = known.confirming && silent && !std::mem::replace(&mut known.confirmed_once, true);
+        if again {
+            known.dial_at = Some(now);
             return;
         }
         known.tries = known.tries.saturating_add(1);
@@ -366,7 +374,7 @@ impl Overlay {
     /// Files a peer under the times at which something is due for it, after any of these changed.
     fn reschedule(&mut self, peer: &PeerId) {
         let Some(known) = self.peers.get_mut(peer) else { return };
-        let dial = known.dial_at.filter(|_| !self.dials.contains(peer)).map(|at| (known.urgency(), at));
+        let dial = known.dial_at.filter(|_| !self.dials.contains_key(peer)).map(|at| (known.urgency(), at));
         if known.filed_dial != dial {
             if let Some((urgency, before)) = std::mem::replace(&mut known.filed_dial, dial) {
                 self.dial_due.entry(urgency).or_default().remove(&(before, *peer));
@@ -480,7 +488,7 @@ impl Overlay {
                 if !self.has_room_for(urgency) {
                     break;
                 }
-                self.dial(peer);
+                self.dial(now, peer);
                 self.reschedule(&peer);
             }
         }
@@ -507,7 +515,7 @@ impl Overlay {
     }
 
     /// Dials a peer for which that is due, if it is worth it.
-    fn dial(&mut self, peer: PeerId) {
+    fn dial(&mut self, now: Timestamp, peer: PeerId) {
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.dial_at = None;
         if !known.connections.is_empty() || self.blocked.contains_key(&peer) {
@@ -520,7 +528,7 @@ impl Overlay {
             }
             return;
         }
-        self.dials.insert(peer);
+        self.dials.insert(peer, now);
         self.outputs.push_back(OverlayOutput::Dial { peer, addresses });
     }
 
@@ -562,6 +570,8 @@ struct Peer {
     departed: bool,
     /// Its link was lost, and the redial that tells whether it is gone has not ended.
     confirming: bool,
+    /// A redial of this loss got no answer, which may be for lost packets, and was followed by another.
+    confirmed_once: bool,
     dial_at: Option<Timestamp>,
     settle_at: Option<Timestamp>,
     /// Where it is in the orders of due times.
@@ -581,6 +591,7 @@ impl Peer {
             linked: false,
             departed: false,
             confirming: false,
+            confirmed_once: false,
             dial_at: None,
             settle_at: None,
             filed_dial: None,
@@ -725,7 +736,9 @@ const SETTLED_WITHIN: Duration = Duration::from_millis(2500);
 /// Two connections made within this are a simultaneous dial.
 const SAME_TIME: Duration = Duration::from_secs(2);
 const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(60);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+/// A dial that fails after so long got no answer: where nobody listens, the host says so at once.
+const SILENT_DIAL: Duration = Duration::from_secs(2);
 const REJECTED_MAX: u32 = 3;
 /// About 1 kB each.
 const PEERS_MAX: usize = 4096;

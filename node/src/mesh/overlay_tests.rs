@@ -52,6 +52,18 @@ fn a_lost_link_is_redialled_at_once_and_reported_when_that_fails() {
 }
 
 #[test]
+fn a_redial_that_gets_no_answer_is_followed_by_another_before_it_counts() {
+    let (own, peer) = two();
+    let mut overlay = linked(own, peer);
+    overlay.handle_disconnected(at(1000), peer, connection(1));
+    overlay.run(1000);
+    overlay.handle_dial_failed(at(5000), peer, true);
+    assert_eq!(overlay.run(5000), [OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]);
+    overlay.handle_dial_failed(at(9000), peer, true);
+    assert_eq!(overlay.run(9000), [OverlayOutput::Unreachable { peer, was_linked: true }]);
+}
+
+#[test]
 fn a_connection_that_breaks_before_its_peer_said_what_it_is_is_confirmed_too() {
     let (own, peer) = two();
     let mut overlay = overlay(own);

@@ -38,6 +38,7 @@ use crate::{
     },
     presence::{
         information::{Basic, PresenceInformation},
+        liveness::{Liveness, LivenessOutput},
         publication::{Publication, PublicationOutput, PublishError},
         reconciliation::{Digest, Line, Plan},
         record::{PresenceRecord, Verifier},
@@ -80,6 +81,9 @@ pub struct Node {
     recalling: BTreeMap<PersistToken, remote::Recalling>,
     notified: Option<PresenceRecord>,
     rumors: Rumors,
+    liveness: Liveness,
+    /// Peers that this node found silent and that did not answer a redial yet.
+    silent: BTreeSet<Presentity>,
     reconcile_at: Timestamp,
     /// What the store refused is to be stored then, and what it waited before.
     store_again: Option<(Timestamp, Duration)>,
@@ -125,6 +129,8 @@ impl Node {
             recalling: BTreeMap::new(),
             notified: None,
             rumors: Rumors::new(now, StdRng::from_rng(&mut random)),
+            liveness: Liveness::new(now, publication.presentity(), StdRng::from_rng(&mut random)),
+            silent: BTreeSet::new(),
             reconcile_at: now + RECONCILIATION_INTERVAL.mul_f64(random.random_range(0.5..1.5)),
             store_again: None,
             refused: BTreeMap::new(),
@@ -156,10 +162,14 @@ impl Node {
                 self.linked.remove(&presentity);
                 self.service.handle_link_down(presentity);
                 self.rumors.handle_link_down(now, presentity);
+                self.liveness.handle_link_down(presentity);
             }
             NodeInput::Unreachable { presentity, was_linked } => {
                 let evidence = if was_linked { Evidence::LinkLost } else { Evidence::Unreachable };
                 self.service.handle_unreachable(now, presentity, evidence);
+                if self.silent.remove(&presentity) {
+                    self.tell_lost(now, presentity);
+                }
             }
             NodeInput::Request { token, from, request } => self.request(now, token, from, request),
             NodeInput::Response { token, response } => self.response(now, token, response),
@@ -167,7 +177,8 @@ impl Node {
             NodeInput::Addresses(addresses) => self.publication.handle_addresses(now, addresses),
             NodeInput::Persisted { token, outcomes } => self.persisted(now, token, outcomes),
             NodeInput::NotPersisted => self.store_again_soon(now),
-            NodeInput::Alive(presentity) => self.outbox.handle_alive(now, presentity),
+            NodeInput::Alive(presentity) => self.alive(now, presentity),
+            NodeInput::Probed(presentity) => self.liveness.handle_probed(now, presentity),
             NodeInput::Recalled { token, stored } => self.recalled(token, stored),
             NodeInput::MessageDeleted => {
                 self.inbox.handle_deleted();
@@ -191,6 +202,7 @@ impl Node {
         self.watches.handle_timeout(now);
         self.outbox.handle_timeout(now);
         self.rumors.handle_timeout(now);
+        self.liveness.handle_timeout(now);
         if self.store_again.is_some_and(|(at, _)| at <= now) {
             self.store_everything();
         }
@@ -323,6 +335,7 @@ impl Node {
             self.watches.poll_timeout(),
             self.outbox.poll_timeout(),
             self.rumors.poll_timeout(),
+            self.liveness.poll_timeout(),
         ];
         let store_again = self.store_again.map(|(at, _)| at).filter(|_| !self.stores_everything());
         machines.into_iter().flatten().chain(store_again).chain([self.reconcile_at]).min()
@@ -461,6 +474,8 @@ impl Node {
                 self.outbox_output(now, output);
             } else if let Some(output) = self.rumors.poll_output() {
                 self.rumor_output(now, output);
+            } else if let Some(output) = self.liveness.poll_output() {
+                self.liveness_output(output);
             } else {
                 break;
             }
@@ -532,6 +547,18 @@ impl Node {
                     // The one under way may have begun too early to find everything.
                     self.rumors.compare_with(now, to);
                 }
+            }
+        }
+    }
+
+    fn liveness_output(&mut self, output: LivenessOutput) {
+        match output {
+            LivenessOutput::Probe(peer) => self.outputs.push_back(NodeOutput::Probe(peer)),
+            LivenessOutput::Silent { peer, told } => {
+                if !told {
+                    self.silent.insert(peer);
+                }
+                self.outputs.push_back(NodeOutput::Disconnect(peer));
             }
         }
     }
@@ -706,6 +733,7 @@ enum Pending {
     Subscribe { presentity: Presentity },
     Notify,
     Tell { to: Presentity, cut: bool },
+    TellLost,
     Goodbye,
     Message { id: MessageId },
 }

@@ -79,8 +79,10 @@ pub enum NodeInput {
     },
     /// A [`NodeOutput::Persist`] without a token failed.
     NotPersisted,
-    /// The peer answered a ping.
+    /// The peer answered a [`NodeOutput::Probe`].
     Alive(Presentity),
+    /// The peer probed this node.
+    Probed(Presentity),
     /// A [`NodeOutput::Recall`] ended.
     Recalled {
         /// Which.
@@ -164,6 +166,10 @@ pub enum NodeOutput {
     /// The peer said over a stream what cannot be true: a record that was forged, malformed or of another
     /// realm. By gossip, [`NodeOutput::Verdict`] says the same.
     Rejected(Presentity),
+    /// Probe a linked peer; [`NodeInput::Alive`] is awaited.
+    Probe(Presentity),
+    /// Close all connections with a peer: they are dead ends. Whether it is gone a new one is to tell.
+    Disconnect(Presentity),
     /// The presentity's node said goodbye: it is not to be dialled.
     Departed(Presentity),
     /// A peer can be reached at these addresses, so its record says.

@@ -1,5 +1,6 @@
 //! RFC 2778's PRESENCE SERVICE: the document, its record, the table of all, their agreement.
 pub mod information;
+pub mod liveness;
 pub mod publication;
 pub mod reconciliation;
 pub mod record;

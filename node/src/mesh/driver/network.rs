@@ -8,12 +8,12 @@ use hereabouts_protocol::{
     wire::frames::identify_version,
 };
 use libp2p::{
-    Multiaddr, PeerId, gossipsub, identify, ping,
+    Multiaddr, PeerId, gossipsub, identify,
     request_response::{self, OutboundFailure, OutboundRequestId, ResponseChannel},
     swarm::SwarmEvent,
 };
 
-use super::{Asked, Clock, Discovery, Driver, Event, Reported, Storage, addresses};
+use super::{Asked, Clock, Discovery, Driver, Event, Reported, Storage, addresses, probe};
 
 /// The requests under way on one protocol.
 type Requests<T> = fn(&mut T) -> &mut BTreeMap<OutboundRequestId, RequestToken>;
@@ -98,12 +98,14 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 self.overlay.handle_identified(now, peer_id, connection_id, ours);
             }
             Reported::Identify(_) => (),
-            Reported::Ping(ping::Event { peer, connection, result }) => {
-                if let Err(error) = result {
-                    tracing::debug!(%peer, %error, "does not answer pings");
-                    self.swarm.close_connection(connection);
-                } else if let Some(presentity) = Presentity::from_peer_id(&peer) {
+            Reported::Probe(probe::Event::Answered(peer)) => {
+                if let Some(presentity) = Presentity::from_peer_id(&peer) {
                     self.node.handle(now, NodeInput::Alive(presentity));
+                }
+            }
+            Reported::Probe(probe::Event::Probed(peer)) => {
+                if let Some(presentity) = Presentity::from_peer_id(&peer) {
+                    self.node.handle(now, NodeInput::Probed(presentity));
                 }
             }
             Reported::Discovery(discovered) => {

@@ -78,6 +78,15 @@ impl Mesh {
                 self.later(asker, run, Event::Input(NodeInput::RequestFailed { token, failure }));
             }
             NodeOutput::Rejected(_) => (),
+            NodeOutput::Probe(peer) => {
+                let other = self.linked(seat).into_iter().find(|other| self.who(*other) == peer);
+                if let Some(other) = other {
+                    let probed = Event::Input(NodeInput::Probed(self.who(seat)));
+                    self.later(other, self.seats[other].run, probed);
+                    self.later(seat, run, Event::Input(NodeInput::Alive(peer)));
+                }
+            }
+            NodeOutput::Disconnect(peer) => panic!("{peer:?} answers"),
             NodeOutput::Departed(presentity) => {
                 self.seats[seat].addresses.remove(&presentity);
             }
