@@ -401,5 +401,5 @@ const ASKING: u64 = 1_000_000_000;
 /// Futures of libp2p are large, and are polled within each other.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
 const IDLE_SETTLE: u64 = 10_000_000_000;
-/// Four comparisons and one ping.
+/// Four comparisons and eight turns of probes.
 const IDLE_WINDOW: u64 = 120_000_000_000;
