@@ -78,8 +78,8 @@ impl Node {
         self.liveness.handle_alive(presentity);
     }
 
-    /// Tells every linked peer that `presentity` is lost, which it fell silent to be: a host without power or
-    /// cable ends no connection, so that the others would notice only when it is its turn to be probed.
+    /// Tells every linked peer that `presentity`, which fell silent, is lost: a host without power or cable
+    /// ends no connection, so that the others would notice only when it is its turn to be probed.
     pub(super) fn tell_lost(&mut self, now: Timestamp, presentity: Presentity) {
         let Some(told) = self.told(now, &presentity).filter(|told| told.lost) else { return };
         for peer in self.linked.clone() {

@@ -6,5 +6,6 @@ mod mesh;
 mod messages;
 mod people;
 mod queueing;
+mod silence;
 mod versions;
 mod watching;
