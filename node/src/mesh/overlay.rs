@@ -16,12 +16,13 @@
 //! between tries.
 //!
 //! A lost link is redialled at once, over TCP where the peer was last reached, and once more if nobody
-//! answers; if that fails it is reported unreachable, and tried again with a wait that doubles from [`RETRY_MIN`] to [`RETRY_MAX`], for
-//! ever, unless it said goodbye. Peers that were lost lately are tried before those that long were not there.
-//! Two connections with one peer happen when both dial at once: after [`SETTLE_DUPLICATES`] the one that the
-//! first of the two dialled stays. If one is older than that, or the peer does not close what is its to close,
-//! there is the dead end of a link that was lost unseen. Then all are closed, and one is made anew: gossipsub
-//! tells a peer of its topic on the first connection only.
+//! answers; if that fails it is reported unreachable, and tried again with a wait that doubles from
+//! [`RETRY_MIN`] to [`RETRY_MAX`], for ever, unless it said goodbye. Peers that were lost lately are tried
+//! before those that long were not there. Two connections with one peer happen when both dial at once:
+//! after [`SETTLE_DUPLICATES`] the one that the first of the two dialled stays. If one is older than that,
+//! or the peer does not close what is its to close, there is the dead end of a link that was lost unseen.
+//! Then all are closed, and one is made anew: gossipsub tells a peer of its topic on the first connection
+//! only.
 //!
 //! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room; [`ADDRESSES_PER_PEER_MAX`] addresses each;
 //! [`DIALS_MAX`] dials under way. The shape is that of the machines in `protocol`: `handle_*`,
@@ -687,8 +688,8 @@ fn is_first(own: PeerId, peer: PeerId) -> bool {
 }
 
 /// Which connections this end closes. Of those that were made at about the same time, those that the second
-/// dialled, if there is one that the first did, or else all but the newest. Otherwise, and if the peer did not
-/// do its part within [`SETTLED_WITHIN`], all.
+/// dialled, if there is one that the first did, or else all but the newest. Otherwise, and if the peer did
+/// not do its part within [`SETTLED_WITHIN`], all.
 fn superfluous(now: Timestamp, own_is_first: bool, connections: &[Connection]) -> Vec<ConnectionId> {
     let oldest = connections.iter().map(|connection| connection.since).min().unwrap_or_default();
     let newest = connections.iter().max_by_key(|connection| (connection.since, connection.id));

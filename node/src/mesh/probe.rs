@@ -1,9 +1,9 @@
 //! Probes: libp2p's ping protocol, but of the peers and at the times that somebody says.
 //!
-//! A probe is 32 bytes, different each time, which the peer sends back. Each connection has a stream for the probes of
-//! either end, which stays open. libp2p's own behaviour pings all peers alike at one interval, keeps silent
-//! about the first failure, and waits for the next interval then; this one decides nothing. It never closes
-//! a connection and keeps none open.
+//! A probe is 32 bytes, different each time, which the peer sends back. Each connection has a stream for
+//! the probes of either end, which stays open. libp2p's own behaviour pings all peers alike at one
+//! interval, keeps silent about the first failure, and waits for the next interval then; this one decides
+//! nothing. It never closes a connection and keeps none open.
 //!
 //! Limits: one probe under way on a connection; one that is asked for meanwhile is not sent. Whoever opens
 //! several streams for probes has the last one answered. Source: libp2p's specification of ping.

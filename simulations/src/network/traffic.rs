@@ -3,8 +3,8 @@
 //! A stream is told by the protocol that its opener proposes. Sizes on the wire are those of TCP with Noise
 //! and Yamux over Ethernet: [`FRAME_BYTES`] beside the payload for each frame, [`SEGMENT_BYTES`] for each
 //! TCP segment, and an acknowledgement. While something is sent, Yamux measures the round trip every
-//! [`PROBE_INTERVAL`]. What hosts send to find each other's Ethernet addresses is not counted: some 15 bytes a
-//! second of each of ten idle hosts.
+//! [`PROBE_INTERVAL`]. What hosts send to find each other's Ethernet addresses is not counted: some 15
+//! bytes a second of each of ten idle hosts.
 
 use std::{collections::BTreeMap, time::Duration};
 
