@@ -84,7 +84,7 @@ fn gossip_config(forgets_duplicates: bool) -> gossipsub::Config {
         .mesh_outbound_min(2)
         .heartbeat_initial_delay(Duration::from_millis(100))
         .duplicate_cache_time(remembers)
-        .prune_backoff(Duration::from_secs(15))
+        .prune_backoff(Duration::from_secs(4))
         .build()
         .expect("the mesh numbers are in order")
 }
