@@ -4,16 +4,16 @@
 //! the driver, and whether a peer is gone to the redial that follows.
 //!
 //! A process that ends tells so: its host closes the connections. A pulled cable or lost power tells
-//! nothing, so somebody has to ask. Each node probes its *successor* every [`PROBE_INTERVAL`]: of its
-//! linked peers the one whose key follows its own, the first after the last. Where everybody is linked with
-//! everybody this is a ring in which each has one that probes it; where links are random, most do. Who is
-//! probed so regularly that it counts on it probes in turn when the next probe stays away for twice the
-//! interval, so that everybody is watched by two or more. All linked peers are probed by turns beside that,
-//! one every [`TURN_INTERVAL`], so that the cost does not grow with their number; and at once if another
-//! node says that one is lost, as whoever found a peer silent does. Whatever comes from a peer is a sign of
-//! life, not only an answer. One that gives none for [`SILENCE`] after it was probed is *silent*. A node
-//! that acts later than it wanted to, since it was stopped or gets no processor, waits anew: the answers
-//! may lie unread.
+//! nothing, so somebody has to ask. Each node probes its *successor* every [`PROBE_INTERVAL`]: of its linked
+//! peers the one whose key follows its own, the first after the last. Who is probed so regularly that it
+//! counts on it probes in turn when the next probe stays away for twice the interval. So everybody is watched
+//! by its successor at least; where everybody is linked with everybody this is a ring, in which its
+//! predecessor watches it too. All linked peers are probed by turns beside that, one every
+//! [`TURN_INTERVAL`], so that the cost does not grow with their number; and at once if another node says
+//! that one is lost, as whoever found a peer silent does. Whatever comes from a peer is a sign of life, not
+//! only an answer. One that gives none for [`SILENCE`] after it was probed is *silent*. A node that acts
+//! later than it wanted to, since it was stopped or gets no processor, waits anew: the answers may lie
+//! unread.
 //!
 //! Source: watching in a ring after SWIM's and Chord's successors, with probes over links in place of
 //! datagrams; waiting anew after Lifeguard's local health (Dadgar et al., 2018).

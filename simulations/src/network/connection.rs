@@ -35,7 +35,7 @@ pub(super) struct Connection {
     /// An address of one end changed: nothing will ever arrive again.
     pub(super) severed: bool,
     /// When Yamux measured last how long its packets take.
-    pub(super) probed_at: u64,
+    pub(super) round_trip_at: u64,
 }
 
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Connection {
             free_streams: Vec::new(),
             references: 0,
             severed: false,
-            probed_at: 0,
+            round_trip_at: 0,
         }
     }
 

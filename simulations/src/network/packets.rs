@@ -10,7 +10,7 @@ use super::{
     discovery::Announcement,
     index,
     links::{self, nanoseconds},
-    traffic::{Class, HANDSHAKE_BYTES, PROBE_INTERVAL, SEGMENT_BYTES, on_the_wire},
+    traffic::{Class, HANDSHAKE_BYTES, ROUND_TRIP_INTERVAL, SEGMENT_BYTES, on_the_wire},
 };
 use crate::{
     trace::TraceEvent,
@@ -180,7 +180,7 @@ impl State {
         let mut connection = Connection::new(from, to);
         // The listener's side of it, which waits to be taken, and the two handshakes.
         connection.references = 3;
-        connection.probed_at = now();
+        connection.round_trip_at = now();
         let id = match self.free_connections.pop() {
             Some(id) => {
                 if let Some(place) = self.connections.get_mut(id) {
@@ -297,9 +297,9 @@ impl State {
         let Some(connection) = self.connection(id) else { return };
         let (from, to) = (connection.end(side).host, connection.end(other(side)).host);
         let class = segment.stream.and_then(|stream| connection.stream(stream)?.class);
-        if now.saturating_sub(connection.probed_at) >= nanoseconds(PROBE_INTERVAL) {
-            connection.probed_at = now;
-            // A probe and an answer of each end.
+        if now.saturating_sub(connection.round_trip_at) >= nanoseconds(ROUND_TRIP_INTERVAL) {
+            connection.round_trip_at = now;
+            // A ping of Yamux and its answer, of each end.
             for host in [from, to] {
                 self.host(host).sent_bytes += 2 * on_the_wire(0);
             }
