@@ -250,6 +250,7 @@ async fn node(home: &Path, number: u8, peer: Option<Multiaddr>) -> Result<(MeshH
     let (storage, restored) = Database::open(&home.join(format!("{number}.db")))?;
     let config = MeshConfig {
         transport: transport::lan(&key)?,
+        reach: transport::lan_reach(),
         key,
         realm: Realm::default(),
         display_name: None,

@@ -148,6 +148,7 @@ impl Running {
         let loopback = ["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
         let config = MeshConfig {
             transport: transport::lan(&key).unwrap(),
+            reach: transport::lan_reach(),
             key,
             realm: realm.parse::<Realm>().unwrap(),
             display_name: Some(name.to_owned()),

@@ -82,6 +82,7 @@ impl Daemon {
         let awaited = listen.iter().map(Family::of).collect();
         let config = MeshConfig {
             transport: transport::lan(&key).context("cannot make the key of the connections")?,
+            reach: transport::lan_reach(),
             key,
             realm: options.realm,
             display_name: options.name.or_else(|| restored.information.is_none().then(usual_name)),

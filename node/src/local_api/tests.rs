@@ -383,6 +383,7 @@ impl TestNode {
             listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
             peers,
             transport: transport::lan(&key).unwrap(),
+            reach: transport::lan_reach(),
             discovery: Lan::off(),
             spawner: Box::new(|task| drop(tokio::spawn(task))),
             storage,

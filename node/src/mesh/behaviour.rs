@@ -58,7 +58,7 @@ impl<D: Discovery> Behaviour<D> {
             blocked: allow_block_list::Behaviour::default(),
             limits: connection_limits::Behaviour::new(connection_limits()),
             identify: identify::Behaviour::new(identify),
-            probe: probe::Behaviour::default(),
+            probe: probe::Behaviour::new(realm),
             presence: streams(presence_protocol(realm), PRESENCE_TIMEOUT),
             message: streams(message_protocol(realm), MESSAGE_TIMEOUT),
             gossip: Twice(gossip(realm)),

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,7 +16,7 @@ use std::{
 use futures::{
     FutureExt, StreamExt,
     channel::{mpsc, oneshot},
-    future::BoxFuture,
+    future::{BoxFuture, Either, select},
     stream::FuturesUnordered,
 };
 use futures_timer::Delay;
@@ -27,7 +28,11 @@ use hereabouts_protocol::{
         FetchToken, GossipToken, Node, NodeInput, NodeOutput, Notice, OutgoingRequest, PersistToken,
         RequestToken, Response, ResponseToken, SentOutcome,
     },
-    presence::{record::Reaction, service::Transition},
+    presence::{
+        liveness::{CHECK_WAIT, Reach},
+        record::Reaction,
+        service::Transition,
+    },
     time::Timestamp,
     wire::frames::{MessageResponse, PresenceResponse},
 };
@@ -45,7 +50,8 @@ use super::{
     events::{Event, EventLog},
     handle::{Command, FetchError, Fetched, SendError, Sent},
     overlay::{Overlay, OverlayOutput, peer_of},
-    probe,
+    probe::{self, Sign},
+    transport::ReachHost,
 };
 use crate::storage::{InboxEntry, Storage, StorageError};
 
@@ -77,6 +83,9 @@ pub(super) struct Driver<D: Discovery, S, C> {
     /// Commits that the store has.
     committing: usize,
     storing: FuturesUnordered<BoxFuture<'static, StorageDone>>,
+    reach: ReachHost,
+    /// Hosts of peers that are being tried.
+    reaching: FuturesUnordered<BoxFuture<'static, (Presentity, Reach)>>,
     senders: BTreeMap<MessageId, oneshot::Sender<Result<(MessageId, Sent), SendError>>>,
     fetchers: BTreeMap<FetchToken, (Presentity, oneshot::Sender<Result<Fetched, FetchError>>)>,
     timer: Option<(Timestamp, Delay)>,
@@ -109,12 +118,14 @@ struct Leaving {
 enum Step {
     Command(Option<Command>),
     Stored(StorageDone),
+    Reached(Presentity, Reach),
     Due,
 }
 
 impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     pub(super) fn new(
         swarm: Swarm<Behaviour<D>>,
+        reach: ReachHost,
         node: Node,
         overlay: Overlay,
         storage: S,
@@ -143,6 +154,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             uncommitted: VecDeque::new(),
             committing: 0,
             storing: FuturesUnordered::new(),
+            reach,
+            reaching: FuturesUnordered::new(),
             senders: BTreeMap::new(),
             fetchers: BTreeMap::new(),
             timer: None,
@@ -172,6 +185,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 // Nobody can command this node any more: it leaves as if told to.
                 Ready::Local(Step::Command(None)) => self.leave(oneshot::channel().0),
                 Ready::Local(Step::Stored(done)) => self.stored(done),
+                Ready::Local(Step::Reached(presentity, reach)) => {
+                    self.node.handle(self.clock.now(), NodeInput::Reached { presentity, reach });
+                }
                 Ready::Local(Step::Due) => {
                     // It has fired, and would go on to say so, before its deadline even if that was far.
                     self.timer = None;
@@ -204,6 +220,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         }
         if let Poll::Ready(Some(done)) = self.storing.poll_next_unpin(cx) {
             return Poll::Ready(Step::Stored(done));
+        }
+        if let Poll::Ready(Some((presentity, reach))) = self.reaching.poll_next_unpin(cx) {
+            return Poll::Ready(Step::Reached(presentity, reach));
         }
         match &mut self.timer {
             Some((_, delay)) => Pin::new(delay).poll_unpin(cx).map(|()| Step::Due),
@@ -273,9 +292,13 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             NodeOutput::Rejected(presentity) => {
                 self.overlay.handle_rejected(self.clock.now(), presentity.peer_id());
             }
-            NodeOutput::Probe(presentity) => {
-                self.swarm.behaviour_mut().probe.probe(presentity.peer_id());
+            NodeOutput::Beat(presentity) => {
+                self.swarm.behaviour_mut().probe.send(presentity.peer_id(), Sign::Beat);
             }
+            NodeOutput::Probe(presentity) => {
+                self.swarm.behaviour_mut().probe.send(presentity.peer_id(), Sign::Probe);
+            }
+            NodeOutput::Reach(presentity) => self.reach(presentity),
             NodeOutput::Disconnect(presentity) => {
                 tracing::debug!(peer = %presentity.peer_id(), "silent");
                 // It may be gone by now.
@@ -303,6 +326,30 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             NodeOutput::Notice(notice) => self.notice(notice),
         }
+    }
+
+    /// Tries whether a peer's host takes connections. One of whom no address for TCP is known cannot be tried,
+    /// so that only a connection tells.
+    fn reach(&mut self, presentity: Presentity) {
+        let addresses = self.overlay.reach_addresses(&presentity.peer_id());
+        let mut tries: FuturesUnordered<_> = addresses.into_iter().map(&mut self.reach).collect();
+        let reached = async move {
+            let mut reach = if tries.is_empty() { Reach::Accepted } else { Reach::Silent };
+            while let Some(tried) = tries.next().await {
+                match tried {
+                    Ok(()) => return Reach::Accepted,
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => reach = Reach::Refused,
+                    Err(_) => (),
+                }
+            }
+            reach
+        };
+        let limit = Delay::new(CHECK_WAIT);
+        let reached = select(Box::pin(reached), limit).map(move |first| match first {
+            Either::Left((reach, _)) => (presentity, reach),
+            Either::Right(_) => (presentity, Reach::Silent),
+        });
+        self.reaching.push(reached.boxed());
     }
 
     /// Hands a commit to the store, or lets it wait for its turn: the store refuses what its queue cannot
@@ -342,6 +389,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     Transition::Appeared => Event::Appeared(view),
                     Transition::Changed => Event::Changed(view),
                     Transition::Left => Event::Left(view),
+                    Transition::Suspected => Event::Suspected(view),
+                    Transition::Cleared => Event::Cleared(view),
                     Transition::Lost => Event::Lost(view),
                     Transition::Returned => Event::Returned(view),
                 }
@@ -434,9 +483,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     self.node.handle(now, NodeInput::LinkDown { presentity });
                 }
             }
-            OverlayOutput::Unreachable { peer, was_linked } => {
+            OverlayOutput::Unreachable { peer, was_linked, refused } => {
                 if let Some(presentity) = Presentity::from_peer_id(&peer) {
-                    self.node.handle(now, NodeInput::Unreachable { presentity, was_linked });
+                    self.node.handle(now, NodeInput::Unreachable { presentity, was_linked, refused });
                 }
             }
             OverlayOutput::Reached { peer, address } => {

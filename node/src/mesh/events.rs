@@ -35,6 +35,10 @@ pub enum Event {
     Changed(PresentityView),
     /// It said goodbye.
     Left(PresentityView),
+    /// It seems to be out of contact.
+    Suspected(PresentityView),
+    /// It does not seem so any more.
+    Cleared(PresentityView),
     /// It is out of contact.
     Lost(PresentityView),
     /// It is back after it left or was lost.

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod discovery;
 pub mod events;
 pub mod handle;
+pub mod probe;
 pub mod transport;
 
 mod addresses;
@@ -23,7 +24,6 @@ mod codec;
 mod driver;
 mod link_local;
 mod overlay;
-mod probe;
 mod twice;
 
 use std::{io, pin::Pin, sync::Arc, time::Duration};
@@ -44,7 +44,7 @@ use thiserror::Error;
 pub use self::overlay::NEIGHBOURS;
 use self::{
     behaviour::Behaviour, clock::Clock, discovery::Discovery, driver::Driver, events::EventLog,
-    handle::MeshHandle, overlay::Overlay, transport::MeshTransport,
+    handle::MeshHandle, overlay::Overlay, transport::{MeshTransport, ReachHost},
 };
 use crate::storage::{Storage, StorageError};
 
@@ -62,6 +62,8 @@ pub struct MeshConfig<D, S, C> {
     pub peers: Vec<Multiaddr>,
     /// How peers are connected.
     pub transport: MeshTransport,
+    /// Tells whether a peer's host is there when the peer itself says nothing.
+    pub reach: ReachHost,
     /// How peers are found.
     pub discovery: D,
     /// Runs the tasks of connections.
@@ -151,7 +153,8 @@ where
     let node = Node::new(now, node, config.restored);
     let events = Arc::new(config.events.of_run(incarnation));
     let (handle, commands) = MeshHandle::new(presentity, config.realm, events.clone());
-    let driver = Driver::new(swarm, node, overlay, config.storage, config.clock, commands, events);
+    let driver =
+        Driver::new(swarm, config.reach, node, overlay, config.storage, config.clock, commands, events);
     Ok((handle, driver.run()))
 }
 

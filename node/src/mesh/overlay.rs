@@ -15,9 +15,8 @@
 //! nothing for [`IDENTIFY_WITHIN`] is disconnected, and only a peer that identified itself ends the waits
 //! between tries.
 //!
-//! A lost link is redialled at once, over TCP where the peer was last reached, and once more if nobody
-//! answers; if that fails it is reported unreachable, and tried again with a wait that doubles from
-//! [`RETRY_MIN`] to [`RETRY_MAX`], for ever, unless it said goodbye. Peers that were lost lately are tried
+//! A lost link is redialled at once, over TCP where the peer was last reached; if that fails it is reported
+//! unreachable, with whether its host refused, and tried again with a wait that doubles from [`RETRY_MIN`] to [`RETRY_MAX`], for ever, unless it said goodbye. Peers that were lost lately are tried
 //! before those that long were not there. Two connections with one peer happen when both dial at once:
 //! after [`SETTLE_DUPLICATES`] the one that the first of the two dialled stays. If one is older than that,
 //! or the peer does not close what is its to close, there is the dead end of a link that was lost unseen.
@@ -185,7 +184,6 @@ impl Overlay {
         let Some(known) = self.peers.get_mut(&peer) else { return };
         known.tries = 0;
         known.confirming = false;
-        known.confirmed_once = false;
         let Some(identified) = known.connections.iter_mut().find(|known| known.id == connection) else {
             return;
         };
@@ -276,16 +274,11 @@ impl Overlay {
             known.dial_at = None;
             return;
         }
-        let again = known.confirming && silent && !std::mem::replace(&mut known.confirmed_once, true);
-        if again {
-            known.dial_at = Some(now);
-            return;
-        }
         known.tries = known.tries.saturating_add(1);
         known.dial_at = Some(now + backoff(known.tries).mul_f64(spread));
         let was_linked = std::mem::take(&mut known.confirming);
         if out_of_reach {
-            self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked });
+            self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked, refused: !silent });
         } else if was_linked {
             known.confirming = true;
         }
@@ -349,6 +342,16 @@ impl Overlay {
     /// there fails at once while QUIC waits for its handshake to time out.
     pub(super) fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
         self.peers.get(peer).map(Peer::tcp_or_all).unwrap_or_default()
+    }
+
+    /// Where to try whether the host of `peer` takes connections: over TCP, first where its link is or was.
+    pub(super) fn reach_addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
+        let Some(known) = self.peers.get(peer) else { return Vec::new() };
+        let mut tcp: Vec<_> =
+            known.addresses.iter().filter(|address| addresses::is_tcp(address)).cloned().collect();
+        tcp.sort_by_key(|address| addresses::ip(address) != known.remote_ip);
+        tcp.truncate(REACHED_AT_MAX);
+        tcp
     }
 
     /// Peers with a link.
@@ -525,7 +528,8 @@ impl Overlay {
         let addresses = known.dialable();
         if addresses.is_empty() {
             if std::mem::take(&mut known.confirming) {
-                self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked: true });
+                let (was_linked, refused) = (true, false);
+                self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked, refused });
             }
             return;
         }
@@ -556,7 +560,7 @@ pub(super) enum OverlayOutput {
     /// A link is gone; whether the peer is, the redial will tell.
     LinkDown { peer: PeerId },
     /// A peer cannot be reached.
-    Unreachable { peer: PeerId, was_linked: bool },
+    Unreachable { peer: PeerId, was_linked: bool, refused: bool },
     /// A dial to this address succeeded.
     Reached { peer: PeerId, address: Multiaddr },
 }
@@ -571,8 +575,6 @@ struct Peer {
     departed: bool,
     /// Its link was lost, and the redial that tells whether it is gone has not ended.
     confirming: bool,
-    /// A redial of this loss got no answer, which may be for lost packets, and was followed by another.
-    confirmed_once: bool,
     dial_at: Option<Timestamp>,
     settle_at: Option<Timestamp>,
     /// Where it is in the orders of due times.
@@ -592,7 +594,6 @@ impl Peer {
             linked: false,
             departed: false,
             confirming: false,
-            confirmed_once: false,
             dial_at: None,
             settle_at: None,
             filed_dial: None,
@@ -740,6 +741,8 @@ const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
 /// A dial that fails after so long got no answer: where nobody listens, the host says so at once.
 const SILENT_DIAL: Duration = Duration::from_secs(2);
+/// At more addresses than this a host is not tried.
+const REACHED_AT_MAX: usize = 3;
 const REJECTED_MAX: u32 = 3;
 /// About 1 kB each.
 const PEERS_MAX: usize = 4096;

@@ -1,20 +1,24 @@
-//! Probes: libp2p's ping protocol, but of the peers and at the times that somebody says.
+//! Beats and probes: signs of life, sent to whom and when somebody says.
 //!
-//! A probe is 32 bytes, different each time, which the peer sends back. Each connection has a stream for
-//! the probes of either end, which stays open. libp2p's own behaviour pings all peers alike at one
-//! interval, keeps silent about the first failure, and waits for the next interval then; this one decides
-//! nothing. It never closes a connection and keeps none open.
+//! A beat is one byte, which gives no answer. A probe is another, which the peer answers with a third. Each
+//! connection has a stream for those of either end, which stays open. This decides nothing, never closes a
+//! connection and keeps none open.
 //!
-//! Limits: one probe under way on a connection; one that is asked for meanwhile is not sent. Whoever opens
-//! several streams for probes has the last one answered. Source: libp2p's specification of ping.
+//! Limits: of beats and probes that wait to be written on a connection, one each; a further one adds nothing.
+//! Whoever opens several streams has the last one read. Bytes that mean nothing end the stream.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     io,
-    task::{Context, Poll},
+    pin::Pin,
+    task::{Context, Poll, ready},
 };
 
-use futures::{AsyncReadExt, AsyncWriteExt, FutureExt, future::BoxFuture};
+use futures::{AsyncRead, AsyncWrite};
+use hereabouts_protocol::{
+    identity::Realm,
+    wire::frames::{ANSWER, BEAT, PROBE, liveness_protocol},
+};
 use libp2p::{
     Multiaddr, PeerId, Stream, StreamProtocol,
     core::{Endpoint, transport::PortUse, upgrade::ReadyUpgrade},
@@ -26,34 +30,50 @@ use libp2p::{
     },
 };
 
-/// Sends probes, and answers those of others.
-#[derive(Debug, Default)]
-pub(super) struct Behaviour {
+/// Sends beats and probes, and answers the probes of others.
+#[derive(Debug)]
+pub struct Behaviour {
+    protocol: StreamProtocol,
     connections: BTreeMap<PeerId, BTreeSet<ConnectionId>>,
-    outputs: VecDeque<ToSwarm<Event, Probe>>,
+    outputs: VecDeque<ToSwarm<Event, Sign>>,
 }
 
-/// What came of probes.
+/// What came from a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Event {
-    /// The peer answered one.
-    Answered(PeerId),
-    /// The peer sent one, and was answered.
-    Probed(PeerId),
+pub struct Event {
+    /// From whom.
+    pub peer: PeerId,
+    /// Whether it is a beat; if not it asked or answered.
+    pub beat: bool,
 }
 
-/// Asks a connection to send one.
+/// What a connection is to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Probe;
+pub enum Sign {
+    /// That this node is alive. Gives no answer.
+    Beat,
+    /// The same, and that the peer is to say so too.
+    Probe,
+}
 
 impl Behaviour {
-    /// Sends one to `peer`, on each of its connections. If none comes back nothing is said.
-    pub(super) fn probe(&mut self, peer: PeerId) {
+    /// For the nodes of `realm`.
+    ///
+    /// # Panics
+    /// Never: a realm's name is fit for a protocol id.
+    pub fn new(realm: &Realm) -> Self {
+        let protocol = StreamProtocol::try_from_owned(liveness_protocol(realm))
+            .expect("our protocol ids begin with a slash");
+        Self { protocol, connections: BTreeMap::new(), outputs: VecDeque::new() }
+    }
+
+    /// Sends a sign to `peer`, on each of its connections. If nothing comes back nothing is said.
+    pub fn send(&mut self, peer: PeerId, sign: Sign) {
         for connection in self.connections.get(&peer).into_iter().flatten() {
             self.outputs.push_back(ToSwarm::NotifyHandler {
                 peer_id: peer,
                 handler: NotifyHandler::One(*connection),
-                event: Probe,
+                event: sign,
             });
         }
     }
@@ -70,7 +90,7 @@ impl NetworkBehaviour for Behaviour {
         _: &Multiaddr,
         _: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::default())
+        Ok(Handler::new(self.protocol.clone()))
     }
 
     fn handle_established_outbound_connection(
@@ -81,7 +101,7 @@ impl NetworkBehaviour for Behaviour {
         _: Endpoint,
         _: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        Ok(Handler::default())
+        Ok(Handler::new(self.protocol.clone()))
     }
 
     fn on_swarm_event(&mut self, event: FromSwarm<'_>) {
@@ -102,11 +122,8 @@ impl NetworkBehaviour for Behaviour {
     }
 
     fn on_connection_handler_event(&mut self, peer: PeerId, _: ConnectionId, event: THandlerOutEvent<Self>) {
-        let event = match event {
-            Came::Answer => Event::Answered(peer),
-            Came::Probe => Event::Probed(peer),
-        };
-        self.outputs.push_back(ToSwarm::GenerateEvent(event));
+        let Came { beat } = event;
+        self.outputs.push_back(ToSwarm::GenerateEvent(Event { peer, beat }));
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ToSwarm<Event, THandlerInEvent<Self>>> {
@@ -115,37 +132,81 @@ impl NetworkBehaviour for Behaviour {
     }
 }
 
-/// The probes of one connection.
-#[derive(Default)]
-pub(super) struct Handler {
-    wanted: bool,
-    sent: u64,
-    outbound: Outbound,
-    inbound: Option<Exchange>,
+/// The beats and probes of one connection.
+pub struct Handler {
+    protocol: StreamProtocol,
+    beat: bool,
+    probe: bool,
+    /// Whether a stream for this end's is being opened.
+    opening: bool,
+    outbound: Option<Line>,
+    inbound: Option<Line>,
 }
-
-/// The stream for this end's probes.
-#[derive(Default)]
-enum Outbound {
-    #[default]
-    None,
-    Opening,
-    Idle(Stream),
-    Probing(Exchange),
-}
-
-/// A probe and its answer; the stream is there for the next.
-type Exchange = BoxFuture<'static, io::Result<Stream>>;
 
 /// What came on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Came {
-    Answer,
-    Probe,
+pub struct Came {
+    beat: bool,
+}
+
+impl Handler {
+    fn new(protocol: StreamProtocol) -> Self {
+        Self { protocol, beat: false, probe: false, opening: false, outbound: None, inbound: None }
+    }
+
+    /// What the peer sends on its stream; nothing more if that ended.
+    fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Option<Came>> {
+        let Some(line) = &mut self.inbound else { return Poll::Pending };
+        let came = loop {
+            // An answer that cannot be written holds up the next probe.
+            match ready!(line.poll_written(cx)) {
+                Ok(()) => (),
+                Err(_) => break None,
+            }
+            match ready!(line.poll_byte(cx)) {
+                Ok(BEAT) => return Poll::Ready(Some(Came { beat: true })),
+                Ok(PROBE) => {
+                    line.write(ANSWER);
+                    // Begins at once; the rest of it is for the next poll.
+                    let _ = line.poll_written(cx);
+                    return Poll::Ready(Some(Came { beat: false }));
+                }
+                Ok(_) | Err(_) => break None,
+            }
+        };
+        self.inbound = None;
+        Poll::Ready(came)
+    }
+
+    /// Sends what is wanted, and takes in answers.
+    fn poll_outbound(&mut self, cx: &mut Context<'_>) -> Poll<Option<Came>> {
+        let Some(line) = &mut self.outbound else { return Poll::Pending };
+        loop {
+            match line.poll_written(cx) {
+                Poll::Ready(Ok(())) if self.beat || self.probe => {
+                    let sign = if self.probe { PROBE } else { BEAT };
+                    *(if self.probe { &mut self.probe } else { &mut self.beat }) = false;
+                    line.write(sign);
+                }
+                Poll::Ready(Ok(())) | Poll::Pending => break,
+                Poll::Ready(Err(_)) => {
+                    self.outbound = None;
+                    return Poll::Ready(None);
+                }
+            }
+        }
+        match ready!(line.poll_byte(cx)) {
+            Ok(ANSWER) => Poll::Ready(Some(Came { beat: false })),
+            Ok(_) | Err(_) => {
+                self.outbound = None;
+                Poll::Ready(None)
+            }
+        }
+    }
 }
 
 impl ConnectionHandler for Handler {
-    type FromBehaviour = Probe;
+    type FromBehaviour = Sign;
     type ToBehaviour = Came;
     type InboundProtocol = ReadyUpgrade<StreamProtocol>;
     type OutboundProtocol = ReadyUpgrade<StreamProtocol>;
@@ -153,51 +214,34 @@ impl ConnectionHandler for Handler {
     type OutboundOpenInfo = ();
 
     fn listen_protocol(&self) -> SubstreamProtocol<Self::InboundProtocol> {
-        SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ())
+        SubstreamProtocol::new(ReadyUpgrade::new(self.protocol.clone()), ())
     }
 
-    fn on_behaviour_event(&mut self, Probe: Probe) {
-        self.wanted |= matches!(self.outbound, Outbound::None | Outbound::Idle(_));
+    fn on_behaviour_event(&mut self, sign: Sign) {
+        match sign {
+            Sign::Beat => self.beat = true,
+            Sign::Probe => self.probe = true,
+        }
     }
 
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<ConnectionHandlerEvent<Self::OutboundProtocol, (), Came>> {
-        if let Some(exchange) = &mut self.inbound
-            && let Poll::Ready(ended) = exchange.poll_unpin(cx)
-        {
-            self.inbound = ended.ok().map(|stream| answer(stream).boxed());
-            if self.inbound.is_some() {
-                return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(Came::Probe));
+        while let Poll::Ready(came) = self.poll_inbound(cx) {
+            if let Some(came) = came {
+                return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(came));
             }
         }
-        if let Outbound::Probing(exchange) = &mut self.outbound
-            && let Poll::Ready(ended) = exchange.poll_unpin(cx)
-        {
-            self.outbound = ended.map_or(Outbound::None, Outbound::Idle);
-            if matches!(self.outbound, Outbound::Idle(_)) {
-                return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(Came::Answer));
+        while let Poll::Ready(came) = self.poll_outbound(cx) {
+            if let Some(came) = came {
+                return Poll::Ready(ConnectionHandlerEvent::NotifyBehaviour(came));
             }
         }
-        if self.wanted {
-            match std::mem::take(&mut self.outbound) {
-                Outbound::Idle(stream) => {
-                    self.wanted = false;
-                    self.sent += 1;
-                    let mut exchange = probe(stream, self.sent).boxed();
-                    // Sends it; the answer takes a while.
-                    if exchange.poll_unpin(cx).is_pending() {
-                        self.outbound = Outbound::Probing(exchange);
-                    }
-                }
-                Outbound::None => {
-                    self.outbound = Outbound::Opening;
-                    let protocol = SubstreamProtocol::new(ReadyUpgrade::new(PROTOCOL), ());
-                    return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
-                }
-                busy => self.outbound = busy,
-            }
+        if (self.beat || self.probe) && self.outbound.is_none() && !std::mem::replace(&mut self.opening, true)
+        {
+            let protocol = SubstreamProtocol::new(ReadyUpgrade::new(self.protocol.clone()), ());
+            return Poll::Ready(ConnectionHandlerEvent::OutboundSubstreamRequest { protocol });
         }
         Poll::Pending
     }
@@ -207,22 +251,18 @@ impl ConnectionHandler for Handler {
         event: ConnectionEvent<'_, Self::InboundProtocol, Self::OutboundProtocol>,
     ) {
         match event {
-            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound {
-                protocol: mut stream, ..
-            }) => {
-                stream.ignore_for_keep_alive();
-                self.inbound = Some(answer(stream).boxed());
+            ConnectionEvent::FullyNegotiatedInbound(FullyNegotiatedInbound { protocol: stream, .. }) => {
+                self.inbound = Some(Line::new(stream));
             }
             ConnectionEvent::FullyNegotiatedOutbound(FullyNegotiatedOutbound {
-                protocol: mut stream,
-                ..
+                protocol: stream, ..
             }) => {
-                stream.ignore_for_keep_alive();
-                self.outbound = Outbound::Idle(stream);
+                self.opening = false;
+                self.outbound = Some(Line::new(stream));
             }
             ConnectionEvent::DialUpgradeError(_) => {
-                self.outbound = Outbound::None;
-                self.wanted = false;
+                self.opening = false;
+                (self.beat, self.probe) = (false, false);
             }
             _ => (),
         }
@@ -231,27 +271,48 @@ impl ConnectionHandler for Handler {
 
 impl std::fmt::Debug for Handler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handler").field("wanted", &self.wanted).finish_non_exhaustive()
+        f.debug_struct("Handler").field("beat", &self.beat).field("probe", &self.probe).finish_non_exhaustive()
     }
 }
 
-async fn probe(mut stream: Stream, number: u64) -> io::Result<Stream> {
-    let mut sent = [0; BYTES];
-    sent.iter_mut().zip(number.to_be_bytes()).for_each(|(place, byte)| *place = byte);
-    stream.write_all(&sent).await?;
-    stream.flush().await?;
-    let mut came = [0; BYTES];
-    stream.read_exact(&mut came).await?;
-    if came == sent { Ok(stream) } else { Err(io::ErrorKind::InvalidData.into()) }
+/// A stream of single bytes.
+struct Line {
+    stream: Stream,
+    unwritten: Option<u8>,
+    unflushed: bool,
 }
 
-async fn answer(mut stream: Stream) -> io::Result<Stream> {
-    let mut came = [0; BYTES];
-    stream.read_exact(&mut came).await?;
-    stream.write_all(&came).await?;
-    stream.flush().await?;
-    Ok(stream)
-}
+impl Line {
+    fn new(mut stream: Stream) -> Self {
+        stream.ignore_for_keep_alive();
+        Self { stream, unwritten: None, unflushed: false }
+    }
 
-const PROTOCOL: StreamProtocol = StreamProtocol::new("/ipfs/ping/1.0.0");
-const BYTES: usize = 32;
+    /// Puts a byte in line, once [`Self::poll_written`] says that there is none.
+    fn write(&mut self, byte: u8) {
+        self.unwritten = Some(byte);
+        self.unflushed = true;
+    }
+
+    fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(byte) = self.unwritten {
+            if ready!(Pin::new(&mut self.stream).poll_write(cx, &[byte]))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unwritten = None;
+        }
+        if self.unflushed {
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_byte(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u8>> {
+        let mut byte = [0];
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut byte))? {
+            0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            _ => Poll::Ready(Ok(byte.into_iter().next().unwrap_or_default())),
+        }
+    }
+}

@@ -8,10 +8,18 @@
 
 use std::{io, time::Duration};
 
-use futures::future::Either;
+use futures::{
+    FutureExt, TryFutureExt,
+    future::{BoxFuture, Either, ready},
+};
 use libp2p::{
-    PeerId, Transport,
-    core::{muxing::StreamMuxerBox, transport::Boxed, upgrade::Version},
+    Multiaddr, PeerId, Transport,
+    core::{
+        Endpoint,
+        muxing::StreamMuxerBox,
+        transport::{Boxed, DialOpts, PortUse},
+        upgrade::Version,
+    },
     identity::Keypair,
     noise, quic, tcp, yamux,
 };
@@ -44,6 +52,19 @@ pub fn lan(key: &Keypair) -> io::Result<MeshTransport> {
             Either::Right((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
         })
         .boxed())
+}
+
+/// Tries whether the host at an address takes a connection over TCP, and closes it.
+pub type ReachHost = Box<dyn FnMut(Multiaddr) -> BoxFuture<'static, io::Result<()>> + Send>;
+
+/// The same on this machine's network.
+pub fn lan_reach() -> ReachHost {
+    let mut tcp = LinkLocal(tcp::tokio::Transport::new(tcp::Config::new()));
+    let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+    Box::new(move |address| match tcp.dial(address, options) {
+        Ok(dial) => dial.map_ok(drop).boxed(),
+        Err(error) => ready(Err(io::Error::other(error))).boxed(),
+    })
 }
 
 /// On a LAN a connection is ready within milliseconds; a host that is gone answers nothing at all.

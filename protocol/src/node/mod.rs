@@ -11,6 +11,7 @@
 //! Limits: requests awaiting an answer are bounded by what causes them (links, watches, subscribers, the
 //! outbox), and the driver ends each with an answer or a failure within its own time.
 
+mod contact;
 mod ports;
 mod remote;
 mod storing;
@@ -37,8 +38,9 @@ use crate::{
         outbox::{Draft, LIFETIME_MAX, Outbox, OutboxOutput, Recipient, UNDER_WAY_MAX, WAITING_MAX},
     },
     presence::{
+        accusations::Accusations,
         information::{Basic, PresenceInformation},
-        liveness::{Liveness, LivenessOutput},
+        liveness::Liveness,
         publication::{Publication, PublicationOutput, PublishError},
         reconciliation::{Digest, Line, Plan},
         record::{PresenceRecord, Verifier},
@@ -82,8 +84,7 @@ pub struct Node {
     notified: Option<PresenceRecord>,
     rumors: Rumors,
     liveness: Liveness,
-    /// Peers that this node found silent and that did not answer a redial yet.
-    silent: BTreeSet<Presentity>,
+    accusations: Accusations,
     reconcile_at: Timestamp,
     /// What the store refused is to be stored then, and what it waited before.
     store_again: Option<(Timestamp, Duration)>,
@@ -130,7 +131,7 @@ impl Node {
             notified: None,
             rumors: Rumors::new(now, StdRng::from_rng(&mut random)),
             liveness: Liveness::new(now, publication.presentity(), StdRng::from_rng(&mut random)),
-            silent: BTreeSet::new(),
+            accusations: Accusations::new(publication.presentity(), StdRng::from_rng(&mut random)),
             reconcile_at: now + RECONCILIATION_INTERVAL.mul_f64(random.random_range(0.5..1.5)),
             store_again: None,
             refused: BTreeMap::new(),
@@ -162,14 +163,11 @@ impl Node {
                 self.linked.remove(&presentity);
                 self.service.handle_link_down(presentity);
                 self.rumors.handle_link_down(now, presentity);
-                self.liveness.handle_link_down(presentity);
+                let gone = !self.service.is_in_contact(&presentity);
+                self.liveness.handle_link_down(now, presentity, gone);
             }
-            NodeInput::Unreachable { presentity, was_linked } => {
-                let evidence = if was_linked { Evidence::LinkLost } else { Evidence::Unreachable };
-                self.service.handle_unreachable(now, presentity, evidence);
-                if self.silent.remove(&presentity) {
-                    self.tell_lost(now, presentity);
-                }
+            NodeInput::Unreachable { presentity, was_linked, refused } => {
+                self.unreachable(now, presentity, was_linked, refused);
             }
             NodeInput::Request { token, from, request } => self.request(now, token, from, request),
             NodeInput::Response { token, response } => self.response(now, token, response),
@@ -178,7 +176,11 @@ impl Node {
             NodeInput::Persisted { token, outcomes } => self.persisted(now, token, outcomes),
             NodeInput::NotPersisted => self.store_again_soon(now),
             NodeInput::Alive(presentity) => self.alive(now, presentity),
-            NodeInput::Probed(presentity) => self.liveness.handle_probed(now, presentity),
+            NodeInput::Beat(presentity) => {
+                self.alive(now, presentity);
+                self.liveness.handle_beat(now, presentity);
+            }
+            NodeInput::Reached { presentity, reach } => self.liveness.handle_reach(presentity, reach),
             NodeInput::Recalled { token, stored } => self.recalled(token, stored),
             NodeInput::MessageDeleted => {
                 self.inbox.handle_deleted();
@@ -203,6 +205,7 @@ impl Node {
         self.outbox.handle_timeout(now);
         self.rumors.handle_timeout(now);
         self.liveness.handle_timeout(now);
+        self.accusations.handle_timeout(now);
         if self.store_again.is_some_and(|(at, _)| at <= now) {
             self.store_everything();
         }
@@ -336,6 +339,7 @@ impl Node {
             self.outbox.poll_timeout(),
             self.rumors.poll_timeout(),
             self.liveness.poll_timeout(),
+            self.accusations.poll_timeout(),
         ];
         let store_again = self.store_again.map(|(at, _)| at).filter(|_| !self.stores_everything());
         machines.into_iter().flatten().chain(store_again).chain([self.reconcile_at]).min()
@@ -386,6 +390,7 @@ impl Node {
         }
         let mut view = self.service.view(presentity)?;
         view.petname = self.petname(presentity);
+        view.accused = self.accused_by(presentity);
         Some(view)
     }
 
@@ -419,8 +424,8 @@ impl Node {
     }
 
     /// Whether `presentity` is believed to be in contact.
-    pub fn is_present(&self, presentity: &Presentity) -> bool {
-        self.service.is_present(presentity)
+    pub fn is_in_contact(&self, presentity: &Presentity) -> bool {
+        self.service.is_in_contact(presentity)
     }
 
     /// Whether every linked peer has taken the goodbye, or failed to.
@@ -444,6 +449,7 @@ impl Node {
                 evidence: Evidence::Own,
             },
             heard_at: unix,
+            accused: Vec::new(),
         }
     }
 
@@ -475,7 +481,9 @@ impl Node {
             } else if let Some(output) = self.rumors.poll_output() {
                 self.rumor_output(now, output);
             } else if let Some(output) = self.liveness.poll_output() {
-                self.liveness_output(output);
+                self.liveness_output(now, output);
+            } else if let Some(output) = self.accusations.poll_output() {
+                self.accusations_output(now, output);
             } else {
                 break;
             }
@@ -485,6 +493,7 @@ impl Node {
     fn publication_output(&mut self, now: Timestamp, output: PublicationOutput) {
         match output {
             PublicationOutput::Publish(record) => {
+                self.accusations.handle_record(now, record.presentity(), record.version());
                 self.outputs.push_back(NodeOutput::Publish(record.bytes().to_vec()));
                 let told: Vec<_> = match &self.notified {
                     Some(notified) if record.says_the_same(notified) => Vec::new(),
@@ -551,18 +560,6 @@ impl Node {
         }
     }
 
-    fn liveness_output(&mut self, output: LivenessOutput) {
-        match output {
-            LivenessOutput::Probe(peer) => self.outputs.push_back(NodeOutput::Probe(peer)),
-            LivenessOutput::Silent { peer, told } => {
-                if !told {
-                    self.silent.insert(peer);
-                }
-                self.outputs.push_back(NodeOutput::Disconnect(peer));
-            }
-        }
-    }
-
     fn outbox_output(&mut self, now: Timestamp, output: OutboxOutput) {
         match output {
             OutboxOutput::Transmit { message, remaining } => self.transmit(now, message, remaining),
@@ -591,12 +588,13 @@ impl Node {
         let presentity = record.presentity();
         let addresses = record.body().addresses.clone();
         let departing = record.body().departing;
-        let incarnation = record.version().incarnation;
+        let version = record.version();
         let before = self.service.record(&presentity).map(|known| known.version().incarnation);
         let linked = self.linked.contains(&presentity);
         let offered = self.service.handle_record(now, record, source);
         if offered == Offered::Newer {
             self.rumors.handle_newer(presentity);
+            self.accusations.handle_record(now, presentity, version);
             if linked {
                 self.service.handle_link_established(now, presentity);
             }
@@ -605,7 +603,7 @@ impl Node {
             } else if !addresses.is_empty() {
                 self.outputs.push_back(NodeOutput::Addresses { presentity, addresses });
             }
-            if before.is_some_and(|before| before != incarnation) {
+            if before.is_some_and(|before| before != version.incarnation) {
                 self.watches.handle_in_reach(now, presentity);
             }
         }
@@ -733,7 +731,7 @@ enum Pending {
     Subscribe { presentity: Presentity },
     Notify,
     Tell { to: Presentity, cut: bool },
-    TellLost,
+    TellAccused,
     Goodbye,
     Message { id: MessageId },
 }

@@ -8,6 +8,7 @@ use crate::{
     identity::{InboxAddress, Presentity},
     message::instant_message::{Delivery, MessageId},
     presence::{
+        liveness::Reach,
         record::{NodeAddress, Reaction},
         service::{PresentityView, Transition},
     },
@@ -17,13 +18,13 @@ use crate::{
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NodeInput {
-    /// A record came by gossip; [`NodeOutput::Verdict`] follows.
+    /// A record or a suspicion came by gossip; [`NodeOutput::Verdict`] follows.
     Gossip {
         /// The driver's name for it.
         token: GossipToken,
         /// The peer that passed it on.
         from: Presentity,
-        /// The signed record.
+        /// The signed record or suspicion.
         bytes: Vec<u8>,
     },
     /// The first connection with a peer that speaks our protocols stands.
@@ -44,6 +45,8 @@ pub enum NodeInput {
         presentity: Presentity,
         /// Whether there was a link before.
         was_linked: bool,
+        /// Whether its host said that nobody listens there.
+        refused: bool,
     },
     /// A peer asks; [`NodeOutput::Respond`] follows, at once or when the disk has answered.
     Request {
@@ -81,8 +84,15 @@ pub enum NodeInput {
     NotPersisted,
     /// The peer answered a [`NodeOutput::Probe`].
     Alive(Presentity),
-    /// The peer probed this node.
-    Probed(Presentity),
+    /// The peer's beat came.
+    Beat(Presentity),
+    /// A [`NodeOutput::Reach`] ended.
+    Reached {
+        /// Whose host was tried.
+        presentity: Presentity,
+        /// What came of it.
+        reach: Reach,
+    },
     /// A [`NodeOutput::Recall`] ended.
     Recalled {
         /// Which.
@@ -103,7 +113,7 @@ pub enum NodeInput {
 pub enum NodeOutput {
     /// Gossip this record, and again when the first peer joins the topic if none had by now.
     Publish(Vec<u8>),
-    /// Gossip somebody else's record, unless it went by already.
+    /// Gossip a suspicion, or somebody else's record, unless it went by already.
     Forward(Vec<u8>),
     /// What to do with a record that came by gossip.
     Verdict {
@@ -166,8 +176,13 @@ pub enum NodeOutput {
     /// The peer said over a stream what cannot be true: a record that was forged, malformed or of another
     /// realm. By gossip, [`NodeOutput::Verdict`] says the same.
     Rejected(Presentity),
+    /// Send a beat to a linked peer, which gives no answer.
+    Beat(Presentity),
     /// Probe a linked peer; [`NodeInput::Alive`] is awaited.
     Probe(Presentity),
+    /// Try whether the peer's host takes a connection where it was last reached; [`NodeInput::Reached`] is
+    /// awaited.
+    Reach(Presentity),
     /// Close all connections with a peer: they are dead ends. Whether it is gone a new one is to tell.
     Disconnect(Presentity),
     /// The presentity's node said goodbye: it is not to be dialled.

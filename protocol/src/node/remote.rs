@@ -21,6 +21,7 @@ use crate::{
         record::{PresenceRecord, Reaction, RecordError},
         rumors::News,
         service::{Offered, Source},
+        suspicion::Suspicion,
     },
     time::Timestamp,
     wire::frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
@@ -36,6 +37,10 @@ pub(super) struct Recalling {
 impl Node {
     pub(super) fn gossip(&mut self, now: Timestamp, token: GossipToken, from: Presentity, bytes: &[u8]) {
         self.alive(now, from);
+        if Suspicion::is_meant(bytes) {
+            self.suspicion(now, token, bytes);
+            return;
+        }
         let reaction = match self.verify(bytes) {
             Ok(record) => {
                 let presentity = record.presentity();
@@ -72,28 +77,13 @@ impl Node {
         self.outputs.push_back(NodeOutput::Verdict { token, reaction });
     }
 
-    /// Something came from a peer.
-    pub(super) fn alive(&mut self, now: Timestamp, presentity: Presentity) {
-        self.outbox.handle_alive(now, presentity);
-        self.liveness.handle_alive(presentity);
-    }
-
-    /// Tells every linked peer that `presentity`, which fell silent, is lost: a host without power or cable
-    /// ends no connection, so that the others would notice only when it is its turn to be probed.
-    pub(super) fn tell_lost(&mut self, now: Timestamp, presentity: Presentity) {
-        let Some(told) = self.told(now, &presentity).filter(|told| told.lost) else { return };
-        for peer in self.linked.clone() {
-            let request = PresenceRequest::Exchange { wanted: Vec::new(), records: vec![told.clone()] };
-            self.send_request(now, peer, OutgoingRequest::Presence(request), Pending::TellLost);
-        }
-    }
-
     pub(super) fn link_established(&mut self, now: Timestamp, presentity: Presentity, dialled: bool) {
         self.linked.insert(presentity);
+        self.tell_accused(now, presentity);
+        self.accusations.handle_alive(now, presentity);
         self.service.handle_link_established(now, presentity);
         self.rumors.handle_link_established(now, presentity);
         self.liveness.handle_link_established(presentity);
-        self.silent.remove(&presentity);
         self.watches.handle_in_reach(now, presentity);
         self.outbox.handle_in_reach(now, presentity);
         if dialled {
@@ -315,7 +305,7 @@ impl Node {
                 self.watches.handle_answer(now, presentity, granted);
             }
             (Pending::Notify | Pending::Goodbye, Response::Presence(PresenceResponse::Notified))
-            | (Pending::TellLost, Response::Presence(PresenceResponse::Exchanged { .. })) => (),
+            | (Pending::TellAccused, Response::Presence(PresenceResponse::Exchanged { .. })) => (),
             (Pending::Tell { to, cut }, Response::Presence(PresenceResponse::Heard { partner })) => {
                 self.rumors.handle_heard(now, to, partner);
                 if cut {
@@ -354,7 +344,7 @@ impl Node {
             }
             Pending::Subscribe { presentity } => self.watches.handle_failure(now, presentity),
             // Gossip brings it as well.
-            Pending::Notify | Pending::Goodbye | Pending::TellLost => (),
+            Pending::Notify | Pending::Goodbye | Pending::TellAccused => (),
             Pending::Tell { to, .. } => self.rumors.handle_tell_failed(now, to),
             Pending::Message { id } => {
                 let outcome = match failure {
@@ -464,7 +454,7 @@ impl Node {
                 let source = if direct { Source::Direct } else { Source::Told { elapsed, lost: told.lost } };
                 let presentity = record.presentity();
                 if told.lost && !direct {
-                    self.liveness.handle_told_lost(now, presentity);
+                    self.told_lost(now, peer, &record);
                 }
                 Some((presentity, self.take_record(now, record, source)))
             }

@@ -1,67 +1,117 @@
-//! Liveness: which linked peers are probed, and which of them are silent.
+//! Liveness: which linked peers are watched, and which of them give no sign of life.
 //!
-//! **Decides** whom to probe and when, and that a link is a dead end. **Leaves** probes and connections to
-//! the driver, and whether a peer is gone to the redial that follows.
+//! **Decides** who sends beats to whom, which peer is looked after and when, and what came of that. **Leaves**
+//! beats, probes and connections to the driver, and what follows to [`super::accusations`].
 //!
 //! A process that ends tells so: its host closes the connections. A pulled cable or lost power tells
-//! nothing, so somebody has to ask. Each node probes its *successor* every [`PROBE_INTERVAL`]: of its linked
-//! peers the one whose key follows its own, the first after the last. Who is probed so regularly that it
-//! counts on it probes in turn when the next probe stays away for twice the interval. So everybody is watched
-//! by its successor at least; where everybody is linked with everybody this is a ring, in which its
-//! predecessor watches it too. All linked peers are probed by turns beside that, one every
-//! [`TURN_INTERVAL`], so that the cost does not grow with their number; and at once if another node says
-//! that one is lost, as whoever found a peer silent does. Whatever comes from a peer is a sign of life, not
-//! only an answer. One that gives none for [`SILENCE`] after it was probed is *silent*. A node that acts
-//! later than it wanted to, since it was stopped or gets no processor, waits anew: the answers may lie
-//! unread.
+//! nothing, so somebody has to notice. Each node sends a *beat* every [`BEAT_INTERVAL`] to its *successor*:
+//! of its linked peers the one whose key follows its own, the first after the last. Who gets beats regularly
+//! counts on them, and looks after whoever misses one for [`BEAT_LATE`]. So everybody is watched by its
+//! successor, at a cost that does not grow with the number of links.
 //!
-//! Source: watching in a ring after SWIM's and Chord's successors, with probes over links in place of
-//! datagrams; waiting anew after Lifeguard's local health (Dadgar et al., 2018).
+//! To look after a peer is a *check*. It sends a probe over the link, and soon after, unless there was a sign of
+//! life, tries whether the peer's host takes a connection ([`LivenessOutput::Reach`]), which tells a dead host
+//! from a slow process. If neither is answered for [`ASKED_AFTER`], the peer is *silent*, and others are
+//! asked to check it too: this is SWIM's indirect probe, with everybody who is linked as the helpers. After
+//! [`CHECK_WAIT`] the check ends with what was found. Whatever comes from a peer is a sign of life, and ends
+//! it at once. A node that acts later than it wanted to, since it was stopped or gets no processor, begins its checks
+//! anew: the answers may lie unread.
+//!
+//! Checked are also those that others suspect, by trying their host alone if there is no link, those whose link
+//! broke, all links by turns, one every [`TURN_INTERVAL`], and all links at once when one turns out to be
+//! unreachable, since power and switches fail for several. Limits: one check of a peer at a time. Source: SWIM's indirect probes (Das et al., 2002),
+//! Chord's successors for who watches whom, Lifeguard's local health (Dadgar et al., 2018) for beginning anew.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::Bound,
     time::Duration,
 };
 
 use rand::{RngExt, rngs::StdRng};
 
+use super::suspicion::Grounds;
 use crate::{identity::Presentity, time::Timestamp};
 
-/// Whom to probe. Feed it with the `handle_*` methods, drain [`Self::poll_output`], and call
+/// Whom to watch. Feed it with the `handle_*` methods, drain [`Self::poll_output`], and call
 /// [`Self::handle_timeout`] when [`Self::poll_timeout`] says so.
 #[derive(Debug)]
 pub struct Liveness {
     own: Presentity,
-    links: BTreeMap<Presentity, Link>,
-    probe_at: Timestamp,
+    links: BTreeMap<Presentity, Beats>,
+    checks: BTreeMap<Presentity, Check>,
+    /// The links that are to be checked one after the other, and when the next is.
+    sweep: BTreeSet<Presentity>,
+    sweep_at: Timestamp,
+    swept_at: Option<Timestamp>,
+    beat_at: Timestamp,
     turn_at: Timestamp,
     /// Whose turn was last.
     turn: Presentity,
     outputs: VecDeque<LivenessOutput>,
 }
 
+/// The beats of a linked peer.
 #[derive(Debug, Default)]
-struct Link {
-    /// When it was probed, if it gave no sign of life since.
-    asked_at: Option<Timestamp>,
-    /// Whether that was since another node said that it is lost.
-    told: bool,
-    probed_at: Option<Timestamp>,
-    /// When a probe of it is missed, if it is counted on.
+struct Beats {
+    last: Option<Timestamp>,
+    /// When one is missed, if they are counted on.
     missed_at: Option<Timestamp>,
 }
 
+/// A look after a peer.
+#[derive(Debug)]
+struct Check {
+    cause: Cause,
+    since: Timestamp,
+    ends: Timestamp,
+    /// When its host is to be tried, until that is done.
+    reach_at: Option<Timestamp>,
+    /// When others are to be asked, until that is done.
+    ask_at: Option<Timestamp>,
+    reach: Option<Reach>,
+}
+
+/// Why a peer is checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// This node missed a sign of life on a link.
+    Missed,
+    /// Others did, and there is a link.
+    Told,
+    /// Its link broke.
+    LinkDown,
+    /// No connection with it could be made.
+    Undialled,
+    /// Others suspect it, and there is no link.
+    Hearsay,
+}
+
+/// What came of trying whether a peer's host takes connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// It takes them: the host is alive, and a process listens.
+    Accepted,
+    /// It says that nobody listens.
+    Refused,
+    /// It says nothing.
+    Silent,
+}
+
 impl Liveness {
-    /// Nobody linked. When the first probe is due is drawn from `random`, so that not all nodes of a LAN that
-    /// was switched on probe in the same instant.
+    /// Nobody linked. When the first beat is due is drawn from `random`, so that not all nodes of a LAN that
+    /// was switched on send theirs in the same instant.
     pub fn new(now: Timestamp, own: Presentity, mut random: StdRng) -> Self {
-        let mut wait = |most: Duration| most.mul_f64(random.random_range(0.0..1.0));
+        let mut within = |most: Duration| now + most.mul_f64(random.random_range(0.0..1.0));
         Self {
             own,
             links: BTreeMap::new(),
-            probe_at: now + wait(PROBE_INTERVAL),
-            turn_at: now + wait(PROBE_INTERVAL),
+            checks: BTreeMap::new(),
+            sweep: BTreeSet::new(),
+            sweep_at: now,
+            swept_at: None,
+            beat_at: within(BEAT_INTERVAL),
+            turn_at: within(TURN_INTERVAL),
             turn: own,
             outputs: VecDeque::new(),
         }
@@ -69,73 +119,114 @@ impl Liveness {
 
     /// A peer is linked.
     pub fn handle_link_established(&mut self, peer: Presentity) {
-        self.links.insert(peer, Link::default());
+        self.links.insert(peer, Beats::default());
+        self.checks.remove(&peer);
     }
 
-    /// A peer is linked no more.
-    pub fn handle_link_down(&mut self, peer: Presentity) {
+    /// A peer is linked no more. Unless it was closed on purpose, its host is asked whether it is still there.
+    pub fn handle_link_down(&mut self, now: Timestamp, peer: Presentity, on_purpose: bool) {
         self.links.remove(&peer);
+        self.sweep.remove(&peer);
+        self.checks.remove(&peer);
+        if !on_purpose {
+            self.check(now, peer, Cause::LinkDown);
+        }
     }
 
     /// Something came from a peer.
     pub fn handle_alive(&mut self, peer: Presentity) {
-        if let Some(link) = self.links.get_mut(&peer) {
-            link.asked_at = None;
-        }
+        self.checks.remove(&peer);
+        self.sweep.remove(&peer);
     }
 
-    /// A peer probed this node. If it did so regularly, the next is counted on.
-    pub fn handle_probed(&mut self, now: Timestamp, peer: Presentity) {
+    /// A peer's beat came. If they come regularly, the next is counted on.
+    pub fn handle_beat(&mut self, now: Timestamp, peer: Presentity) {
         self.handle_alive(peer);
-        if let Some(link) = self.links.get_mut(&peer) {
-            let regular = link.probed_at.is_some_and(|before| now.since(before) < MISSED_AFTER);
-            link.probed_at = Some(now);
-            link.missed_at = regular.then(|| now + MISSED_AFTER);
+        if let Some(beats) = self.links.get_mut(&peer) {
+            let regular = beats.last.is_some_and(|before| now.since(before) < BEAT_INTERVAL + BEAT_LATE);
+            beats.last = Some(now);
+            beats.missed_at = regular.then(|| now + BEAT_INTERVAL + BEAT_LATE);
         }
     }
 
-    /// Another node says that a peer is lost, with which this node is linked.
-    pub fn handle_told_lost(&mut self, now: Timestamp, peer: Presentity) {
-        if self.probe(now, peer)
-            && let Some(link) = self.links.get_mut(&peer)
-        {
-            link.told = true;
+    /// Another node suspects a peer. If this node is linked with it, it looks for itself.
+    pub fn handle_told(&mut self, now: Timestamp, peer: Presentity) {
+        if self.links.contains_key(&peer) {
+            self.check(now, peer, Cause::Told);
         }
+    }
+
+    /// A peer is suspected. If this node is not linked with it, it tries its host before it believes that,
+    /// unless it tries [`HEARSAY_MAX`] already: so many are no lie, and would be a storm.
+    pub fn handle_hearsay(&mut self, now: Timestamp, peer: Presentity) {
+        let under_way = self.checks.values().filter(|check| check.cause == Cause::Hearsay).count();
+        if !self.links.contains_key(&peer) && under_way < HEARSAY_MAX {
+            self.check(now, peer, Cause::Hearsay);
+        }
+    }
+
+    /// No connection could be made with a peer, whose host did not refuse it.
+    pub fn handle_undialled(&mut self, now: Timestamp, peer: Presentity) {
+        if !self.links.contains_key(&peer) {
+            self.check(now, peer, Cause::Undialled);
+        }
+    }
+
+    /// What came of a [`LivenessOutput::Reach`].
+    pub fn handle_reach(&mut self, peer: Presentity, reach: Reach) {
+        let linked = self.links.contains_key(&peer);
+        let Some(check) = self.checks.get_mut(&peer) else { return };
+        check.reach = Some(reach);
+        if reach != Reach::Silent {
+            // Its host lives, so that nobody needs to hurry: packets may be lost several times over.
+            check.ask_at = None;
+            check.ends = check.since + DEAD_END_AFTER;
+        }
+        if reach == Reach::Accepted {
+            self.outputs.push_back(LivenessOutput::HostLives(peer));
+        }
+        // A link that stands all the same has to be closed before anything is said.
+        if linked || reach == Reach::Silent {
+            return;
+        }
+        let cause = check.cause;
+        let grounds = match (reach, cause) {
+            (Reach::Refused, _) => Some(Grounds::Refused),
+            (_, Cause::Undialled) => Some(Grounds::Unresponsive),
+            // A new link is on its way, or nobody needs one.
+            _ => None,
+        };
+        self.checks.remove(&peer);
+        self.outputs.extend(grounds.map(|grounds| LivenessOutput::Found { peer, grounds, cause }));
+    }
+
+    /// Whether a peer is being checked.
+    pub fn is_checking(&self, peer: &Presentity) -> bool {
+        self.checks.contains_key(peer)
     }
 
     /// Acts on what is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if self.poll_timeout().is_some_and(|due| now.since(due) > LATE) {
-            for link in self.links.values_mut() {
-                link.asked_at = link.asked_at.map(|_| now);
+            for (peer, cause) in self.checks.iter().map(|(peer, check)| (*peer, check.cause)).collect::<Vec<_>>() {
+                self.checks.remove(&peer);
+                self.check(now, peer, cause);
             }
+            // So may the beats.
+            let counted_on = self.links.values_mut().filter_map(|beats| beats.missed_at.as_mut());
+            counted_on.for_each(|missed_at| *missed_at = now + BEAT_LATE);
         }
-        if self.probe_at <= now {
-            self.probe_at = now + PROBE_INTERVAL;
-            if let Some(successor) = self.after(self.own) {
-                self.probe(now, successor);
-            }
-        }
-        if self.turn_at <= now {
-            if let Some(next) = self.after(self.turn) {
-                self.turn = next;
-                self.probe(now, next);
-            }
-            self.turn_at = now + TURN_INTERVAL;
-        }
-        let missed = self.links.iter_mut().filter_map(|(peer, link)| {
-            link.missed_at.take_if(|at| *at <= now)?;
+        self.beat(now);
+        self.turn(now);
+        self.sweep(now);
+        let missed = self.links.iter_mut().filter_map(|(peer, beats)| {
+            beats.missed_at.take_if(|at| *at <= now)?;
             Some(*peer)
         });
         for peer in missed.collect::<Vec<_>>() {
-            self.probe(now, peer);
+            self.check(now, peer, Cause::Missed);
         }
-        for (peer, link) in &mut self.links {
-            if link.asked_at.take_if(|at| now.since(*at) >= SILENCE).is_some() {
-                let told = link.told;
-                self.outputs.push_back(LivenessOutput::Silent { peer: *peer, told });
-            }
-        }
+        self.go_on(now);
     }
 
     /// What is to be done next.
@@ -145,12 +236,77 @@ impl Liveness {
 
     /// When [`Self::handle_timeout`] is due next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
+        let checks = self.checks.values().filter_map(Check::due);
         if self.links.is_empty() {
-            return None;
+            return checks.min();
         }
-        let links = self.links.values();
-        let of_links = links.flat_map(|link| [link.asked_at.map(|at| at + SILENCE), link.missed_at]);
-        of_links.flatten().chain([self.probe_at, self.turn_at]).min()
+        let missed = self.links.values().filter_map(|beats| beats.missed_at);
+        let sweep = (!self.sweep.is_empty()).then_some(self.sweep_at);
+        checks.chain(missed).chain(sweep).chain([self.beat_at, self.turn_at]).min()
+    }
+
+    fn beat(&mut self, now: Timestamp) {
+        if self.beat_at <= now {
+            self.beat_at = now + BEAT_INTERVAL;
+            self.outputs.extend(self.after(self.own).map(LivenessOutput::Beat));
+        }
+    }
+
+    fn turn(&mut self, now: Timestamp) {
+        if self.turn_at <= now {
+            if let Some(next) = self.after(self.turn) {
+                self.turn = next;
+                self.check(now, next, Cause::Missed);
+            }
+            self.turn_at = now + TURN_INTERVAL;
+        }
+    }
+
+    fn sweep(&mut self, now: Timestamp) {
+        while self.sweep_at <= now
+            && let Some(peer) = self.sweep.pop_first()
+        {
+            self.check(now, peer, Cause::Missed);
+            self.sweep_at = now + SWEEP_STEP;
+        }
+    }
+
+    /// Takes every check to its next step.
+    fn go_on(&mut self, now: Timestamp) {
+        let mut ended = Vec::new();
+        for (peer, check) in &mut self.checks {
+            if check.reach_at.take_if(|at| *at <= now).is_some() {
+                self.outputs.push_back(LivenessOutput::Reach(*peer));
+            }
+            if check.ask_at.take_if(|at| *at <= now).is_some() {
+                self.outputs.push_back(LivenessOutput::Silent(*peer));
+            }
+            if check.ends <= now {
+                ended.push((*peer, check.reach, check.cause));
+            }
+        }
+        for (peer, reach, cause) in ended {
+            self.checks.remove(&peer);
+            let linked = self.links.contains_key(&peer);
+            if linked && matches!(reach, Some(Reach::Accepted | Reach::Refused)) {
+                // The link is a dead end, or its process does not run: a new one is to tell.
+                self.outputs.push_back(LivenessOutput::DeadEnd(peer));
+            } else {
+                let grounds = Grounds::Unreachable;
+                self.outputs.push_back(LivenessOutput::Found { peer, grounds, cause });
+                if cause != Cause::Hearsay {
+                    self.sweep_all(now, peer);
+                }
+            }
+        }
+    }
+
+    fn sweep_all(&mut self, now: Timestamp, but: Presentity) {
+        if self.swept_at.is_none_or(|at| now.since(at) >= SWEEP_INTERVAL) {
+            self.swept_at = Some(now);
+            self.sweep_at = now + SWEEP_STEP;
+            self.sweep = self.links.keys().copied().filter(|peer| *peer != but).collect();
+        }
     }
 
     /// The linked peer whose key follows, the first after the last.
@@ -159,44 +315,86 @@ impl Liveness {
         following.chain(&self.links).next().map(|(peer, _)| *peer)
     }
 
-    /// Probes a peer, unless that is under way: TCP sends what is lost again, and another probe would only
-    /// wait behind it.
-    fn probe(&mut self, now: Timestamp, peer: Presentity) -> bool {
-        let Some(link) = self.links.get_mut(&peer).filter(|link| link.asked_at.is_none()) else {
-            return false;
+    /// Looks after a peer, unless that is under way.
+    fn check(&mut self, now: Timestamp, peer: Presentity, cause: Cause) {
+        if self.checks.contains_key(&peer) {
+            return;
+        }
+        if self.links.contains_key(&peer) {
+            self.outputs.push_back(LivenessOutput::Probe(peer));
+        }
+        let mut check = Check {
+            cause,
+            since: now,
+            reach_at: None,
+            ask_at: None,
+            ends: now + CHECK_WAIT,
+            reach: None,
         };
-        link.asked_at = Some(now);
-        link.told = false;
-        self.outputs.push_back(LivenessOutput::Probe(peer));
-        true
+        if cause == Cause::Missed {
+            check.reach_at = Some(now + REACH_AFTER);
+            check.ask_at = Some(now + ASKED_AFTER);
+            check.ends = now + REACH_AFTER + CHECK_WAIT;
+        } else {
+            self.outputs.push_back(LivenessOutput::Reach(peer));
+        }
+        self.checks.insert(peer, check);
+    }
+}
+
+impl Check {
+    fn due(&self) -> Option<Timestamp> {
+        [self.reach_at, self.ask_at, Some(self.ends)].into_iter().flatten().min()
     }
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum LivenessOutput {
+    /// Send a beat to a linked peer. No answer is awaited.
+    Beat(Presentity),
     /// Probe a linked peer; [`Liveness::handle_alive`] is awaited.
     Probe(Presentity),
+    /// Try whether a peer's host takes a connection; [`Liveness::handle_reach`] is awaited.
+    Reach(Presentity),
+    /// The peer is silent: ask whoever is linked with it to check.
+    Silent(Presentity),
+    /// A peer's host takes connections, whatever others say.
+    HostLives(Presentity),
     /// The link with a peer is a dead end: close it, and try another.
-    Silent {
-        /// Which peer.
+    DeadEnd(Presentity),
+    /// What a check found.
+    Found {
+        /// Who was checked.
         peer: Presentity,
-        /// Whether another node said first that it is lost.
-        told: bool,
+        /// In what way it is out of contact.
+        grounds: Grounds,
+        /// Why it was checked.
+        cause: Cause,
     },
 }
 
-/// How often the successor is probed. A probe and its answer are some 380 bytes on the wire, which prober and
-/// probed share.
-pub const PROBE_INTERVAL: Duration = Duration::from_secs(3);
-/// How often one of all links is probed, by turns. Yamux takes the opportunity to measure, so that it costs
+/// How often a beat goes to the successor. It costs some 200 bytes on the wire with its acknowledgement.
+pub const BEAT_INTERVAL: Duration = Duration::from_millis(1500);
+/// By so much a beat may come late: it is sent again twice by then if packets are lost.
+pub const BEAT_LATE: Duration = Duration::from_millis(800);
+/// How often one of all links is checked, by turns. Yamux takes the opportunity to measure, so that it costs
 /// about a kilobyte.
-pub const TURN_INTERVAL: Duration = Duration::from_secs(15);
-/// How long a sign of life may take: a packet that is lost four times over is there within three seconds.
-pub const SILENCE: Duration = Duration::from_secs(4);
-/// After so long a probe of somebody who probes regularly is missed.
-const MISSED_AFTER: Duration = PROBE_INTERVAL.saturating_mul(2);
-
+pub const TURN_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a check waits for a connection: the kernel asks a second time after a second.
+pub const CHECK_WAIT: Duration = Duration::from_millis(1500);
+/// After so long without an answer a link is a dead end, if the peer's host lives.
+const DEAD_END_AFTER: Duration = Duration::from_secs(8);
+/// The answer to a probe is mostly there by then.
+const REACH_AFTER: Duration = Duration::from_millis(250);
+/// How long a peer is given before others are asked.
+const ASKED_AFTER: Duration = Duration::from_millis(600);
+/// At so many checks by hearsay no further one is begun.
+const HEARSAY_MAX: usize = 16;
+/// From one link to the next when all are checked.
+const SWEEP_STEP: Duration = Duration::from_millis(20);
+/// All links are not checked more often.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// By so much a node that is well does not act late.
 const LATE: Duration = Duration::from_millis(500);
 

@@ -1,122 +1,192 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeMap, ops::RangeInclusive};
 
 use rand::SeedableRng;
 
 use super::*;
 
 #[test]
-fn the_successor_is_probed_regularly_and_everybody_by_turns() {
+fn beats_go_to_the_successor_and_everybody_is_checked_by_turns() {
     let mut liveness = linked(5, 10);
-    let mut probes = BTreeMap::<Presentity, usize>::new();
-    for now in (0..=150_000).step_by(100) {
+    let (mut beats, mut probes) = (0, BTreeMap::<Presentity, usize>::new());
+    for now in (0..=300_000).step_by(100) {
         for output in run(&mut liveness, ms(now)) {
-            let LivenessOutput::Probe(peer) = output else { panic!("{output:?}") };
-            *probes.entry(peer).or_default() += 1;
-            liveness.handle_alive(peer);
+            match output {
+                LivenessOutput::Beat(peer) => {
+                    assert_eq!(peer, who(6));
+                    beats += 1;
+                }
+                LivenessOutput::Probe(peer) => {
+                    *probes.entry(peer).or_default() += 1;
+                    liveness.handle_alive(peer);
+                }
+                output => panic!("{output:?}"),
+            }
         }
     }
-    assert!((49..=53).contains(&probes.remove(&who(6)).unwrap()));
-    let others: Vec<_> = probes.into_iter().collect();
-    assert_eq!(others.len(), 8);
-    assert!(others.iter().all(|(_, times)| (1..=2).contains(times)), "{others:?}");
+    assert!((200..=201).contains(&beats), "{beats}");
+    assert_eq!(probes.len(), 9);
+    assert!(probes.values().all(|times| (1..=2).contains(times)), "{probes:?}");
 }
 
 #[test]
 fn the_successor_of_the_last_is_the_first() {
     let mut liveness = linked(10, 10);
-    let probed: BTreeSet<_> = (0..=30).flat_map(|tenth| run(&mut liveness, ms(tenth * 100))).collect();
-    assert!(probed.contains(&LivenessOutput::Probe(who(1))), "{probed:?}");
+    let outputs: Vec<_> = (0..=20).flat_map(|tenth| run(&mut liveness, ms(tenth * 100))).collect();
+    assert!(outputs.contains(&LivenessOutput::Beat(who(1))), "{outputs:?}");
 }
 
 #[test]
-fn who_gives_no_sign_of_life_is_silent() {
-    let mut liveness = linked(1, 2);
-    let (mut asked, mut silent) = (None, None);
-    for now in (0..20_000).step_by(100) {
-        for output in run(&mut liveness, ms(now)) {
-            match output {
-                LivenessOutput::Probe(_) => _ = asked.get_or_insert(now),
-                LivenessOutput::Silent { .. } => _ = silent.get_or_insert(now),
-            }
-        }
-    }
-    assert!(asked.unwrap() <= 3_000);
-    assert_eq!(silent.unwrap() - asked.unwrap(), 4_000);
+fn who_misses_a_beat_is_looked_after_step_by_step() {
+    let mut liveness = linked(5, 10);
+    assert_eq!(
+        steps(&mut liveness, 0..=10_000, who(4), &[0, 1_500, 3_000]),
+        [
+            (5_300, LivenessOutput::Probe(who(4))),
+            (5_600, LivenessOutput::Reach(who(4))),
+            (5_900, LivenessOutput::Silent(who(4))),
+            (7_100, found(4, Grounds::Unreachable, Cause::Missed)),
+        ]
+    );
+}
+
+#[test]
+fn one_beat_is_nothing_to_count_on() {
+    let mut liveness = linked(5, 10);
+    assert_eq!(steps(&mut liveness, 0..=9_000, who(4), &[0]), []);
 }
 
 #[test]
 fn whatever_comes_is_a_sign_of_life() {
-    let mut liveness = linked(1, 2);
-    for now in (0..20_000).step_by(100) {
-        let outputs = run(&mut liveness, ms(now));
-        assert!(!outputs.contains(&SILENT), "at {now}");
-        if now % 3_900 == 0 {
-            liveness.handle_alive(who(2));
-        }
-    }
-}
-
-#[test]
-fn who_probed_regularly_and_stops_is_probed() {
     let mut liveness = linked(5, 10);
-    let probed = |liveness: &mut Liveness, from: u64, until: u64| {
-        let outputs = (from..until).step_by(100).flat_map(|now| run(liveness, ms(now)));
-        outputs.filter(|output| *output == LivenessOutput::Probe(who(4))).count()
-    };
-    // Its turn may come as well.
-    for now in (0..60_000).step_by(3_000) {
-        liveness.handle_probed(ms(now), who(4));
-        probed(&mut liveness, now, now + 3_000);
-        liveness.handle_alive(who(4));
-    }
-    assert_eq!(probed(&mut liveness, 60_000, 62_900), 0);
-    assert_eq!(probed(&mut liveness, 62_900, 63_100), 1);
-
-    let mut liveness = linked(5, 10);
-    liveness.handle_probed(ms(0), who(4));
-    assert_eq!(probed(&mut liveness, 0, 5_000), 0, "one probe is nothing to count on");
-}
-
-#[test]
-fn who_is_said_to_be_lost_is_probed_at_once_and_its_silence_is_no_discovery() {
-    let mut liveness = linked(5, 10);
+    liveness.handle_told(ms(0), who(4));
+    assert!(liveness.is_checking(&who(4)));
+    liveness.handle_alive(who(4));
+    assert!(!liveness.is_checking(&who(4)));
     run(&mut liveness, ms(0));
-    liveness.handle_told_lost(ms(0), who(1));
-    liveness.handle_told_lost(ms(0), who(99));
-    assert_eq!(liveness.poll_output(), Some(LivenessOutput::Probe(who(1))));
-    assert_eq!(liveness.poll_output(), None, "with the other there is no link");
-    let outputs = (0..=4_000).step_by(100).flat_map(|now| run(&mut liveness, ms(now)));
-    assert!(outputs.into_iter().any(|output| output == LivenessOutput::Silent { peer: who(1), told: true }));
+    assert_eq!(steps(&mut liveness, 0..=9_000, who(4), &[]), []);
 }
 
 #[test]
-fn a_node_that_acts_late_accuses_nobody() {
-    let mut liveness = linked(1, 2);
-    let mut due = liveness.poll_timeout().unwrap();
-    while run(&mut liveness, due).is_empty() {
-        due = liveness.poll_timeout().unwrap();
+fn others_are_not_asked_about_whose_host_lives_and_the_link_gets_time() {
+    let mut liveness = linked(5, 10);
+    let mut seen = steps(&mut liveness, 0..=4_100, who(4), &[0, 1_500]);
+    assert_eq!(seen.pop(), Some((4_100, LivenessOutput::Reach(who(4)))));
+    liveness.handle_reach(who(4), Reach::Accepted);
+    assert_eq!(
+        steps(&mut liveness, 4_100..=20_000, who(4), &[]),
+        [(4_100, LivenessOutput::HostLives(who(4))), (11_800, LivenessOutput::DeadEnd(who(4)))],
+        "a new link is to tell"
+    );
+}
+
+#[test]
+fn a_broken_link_is_told_from_a_dead_host_by_trying_it() {
+    let mut liveness = linked(5, 10);
+    for (reach, tells) in [
+        (Reach::Refused, Some(found(4, Grounds::Refused, Cause::LinkDown))),
+        (Reach::Accepted, None),
+        (Reach::Silent, Some(found(4, Grounds::Unreachable, Cause::LinkDown))),
+    ] {
+        liveness.handle_link_established(who(4));
+        liveness.handle_link_down(ms(0), who(4), false);
+        assert_eq!(run(&mut liveness, ms(0)), [LivenessOutput::Reach(who(4))]);
+        liveness.handle_reach(who(4), reach);
+        liveness.handle_timeout(ms(1_600));
+        let outputs: Vec<_> = std::iter::from_fn(|| liveness.poll_output()).collect();
+        let told = outputs.into_iter().find(|output| matches!(output, LivenessOutput::Found { .. }));
+        assert_eq!(told, tells, "{reach:?}");
     }
-    let woken = ms(3_600_000);
-    assert!(!run(&mut liveness, woken).contains(&SILENT));
-    let mut silent = None;
-    for now in (3_600_000..3_610_000).step_by(100) {
-        if run(&mut liveness, ms(now)).contains(&SILENT) {
-            silent.get_or_insert(now);
+}
+
+#[test]
+fn a_link_that_was_closed_on_purpose_is_not_looked_after() {
+    let mut liveness = linked(5, 10);
+    liveness.handle_link_down(ms(0), who(4), true);
+    assert!(!liveness.is_checking(&who(4)));
+}
+
+#[test]
+fn one_who_takes_connections_and_says_nothing_on_them_is_unresponsive() {
+    let mut liveness = linked(5, 10);
+    liveness.handle_link_down(ms(0), who(4), true);
+    liveness.handle_undialled(ms(0), who(4));
+    liveness.handle_undialled(ms(0), who(6));
+    assert!(!liveness.is_checking(&who(6)), "there is a link");
+    assert_eq!(run(&mut liveness, ms(0)), [LivenessOutput::Reach(who(4))]);
+    liveness.handle_reach(who(4), Reach::Accepted);
+    assert_eq!(liveness.poll_output(), Some(LivenessOutput::HostLives(who(4))));
+    assert_eq!(liveness.poll_output(), Some(found(4, Grounds::Unresponsive, Cause::Undialled)));
+}
+
+#[test]
+fn one_who_is_unreachable_makes_all_others_be_looked_after_soon_and_not_again_and_again() {
+    let mut liveness = linked(5, 10);
+    let swept = |liveness: &mut Liveness, from: u64| {
+        liveness.handle_told(ms(from), who(4));
+        let mut probes = 0;
+        for now in (from..from + 2_000).step_by(10) {
+            for output in run(liveness, ms(now)) {
+                if let LivenessOutput::Probe(peer) = output
+                    && peer != who(4)
+                {
+                    probes += 1;
+                    liveness.handle_alive(peer);
+                }
+            }
         }
-    }
-    assert_eq!(silent, Some(3_604_000), "but waits anew");
+        probes
+    };
+    assert!((8..=9).contains(&swept(&mut liveness, 0)));
+    assert!(swept(&mut liveness, 10_000) <= 1, "it is a turn at the most");
+    assert!((8..=9).contains(&swept(&mut liveness, 40_000)));
 }
 
 #[test]
-fn nobody_is_probed_where_nobody_is_linked() {
+fn what_others_say_of_one_without_a_link_is_tried_on_its_host_but_not_of_all_at_once() {
     let mut liveness = linked(1, 2);
-    liveness.handle_link_down(who(2));
+    run(&mut liveness, ms(0));
+    for peer in 10..60 {
+        liveness.handle_hearsay(ms(0), who(peer));
+    }
+    liveness.handle_hearsay(ms(0), who(2));
+    let outputs: Vec<_> = std::iter::from_fn(|| liveness.poll_output()).collect();
+    assert_eq!(outputs.len(), HEARSAY_MAX);
+    assert!(outputs.iter().all(|output| matches!(output, LivenessOutput::Reach(_))));
+    liveness.handle_reach(who(10), Reach::Accepted);
+    liveness.handle_reach(who(11), Reach::Refused);
+    assert!(!liveness.is_checking(&who(10)) && !liveness.is_checking(&who(11)));
+    assert_eq!(
+        std::iter::from_fn(|| liveness.poll_output()).collect::<Vec<_>>(),
+        [LivenessOutput::HostLives(who(10)), found(11, Grounds::Refused, Cause::Hearsay)]
+    );
+}
+
+#[test]
+fn a_node_that_acts_late_begins_its_checks_anew() {
+    let mut liveness = linked(5, 10);
+    assert_eq!(steps(&mut liveness, 0..=2_000, who(4), &[0, 1_500]), []);
+    liveness.handle_told(ms(2_000), who(6));
+    run(&mut liveness, ms(2_000));
+    let woken = 3_600_000;
+    let outputs = run(&mut liveness, ms(woken));
+    assert!(!outputs.iter().any(|output| matches!(output, LivenessOutput::Found { .. })), "{outputs:?}");
+    assert!(outputs.contains(&LivenessOutput::Probe(who(6))), "once more");
+    assert!(!liveness.is_checking(&who(4)), "its beats may lie unread");
+    let later = steps(&mut liveness, woken + 100..=woken + 900, who(4), &[]);
+    assert_eq!(later.first(), Some(&(woken + 800, LivenessOutput::Probe(who(4)))));
+}
+
+#[test]
+fn nobody_is_watched_where_nobody_is_linked() {
+    let mut liveness = linked(1, 2);
+    liveness.handle_link_down(ms(0), who(2), true);
     assert_eq!(liveness.poll_timeout(), None);
     assert_eq!(run(&mut liveness, ms(100_000)), []);
 }
 
-const SILENT: LivenessOutput =
-    LivenessOutput::Silent { peer: Presentity::from_public_key_bytes([2; 32]), told: false };
+fn found(peer: u8, grounds: Grounds, cause: Cause) -> LivenessOutput {
+    LivenessOutput::Found { peer: who(peer), grounds, cause }
+}
 
 /// Number `own` of `nodes` that are all linked.
 fn linked(own: u8, nodes: u8) -> Liveness {
@@ -125,6 +195,36 @@ fn linked(own: u8, nodes: u8) -> Liveness {
         liveness.handle_link_established(who(other));
     }
     liveness
+}
+
+/// What is put out about `peer` and when, while its beats come at those times and all others answer.
+fn steps(
+    liveness: &mut Liveness,
+    time: RangeInclusive<u64>,
+    peer: Presentity,
+    beats: &[u64],
+) -> Vec<(u64, LivenessOutput)> {
+    let mut steps = Vec::new();
+    for now in time.step_by(100) {
+        if beats.contains(&now) {
+            liveness.handle_beat(ms(now), peer);
+        }
+        for output in run(liveness, ms(now)) {
+            let (LivenessOutput::Beat(of)
+            | LivenessOutput::Probe(of)
+            | LivenessOutput::Reach(of)
+            | LivenessOutput::Silent(of)
+            | LivenessOutput::HostLives(of)
+            | LivenessOutput::DeadEnd(of)
+            | LivenessOutput::Found { peer: of, .. }) = output;
+            if of == peer {
+                steps.push((now, output));
+            } else {
+                liveness.handle_alive(of);
+            }
+        }
+    }
+    steps
 }
 
 fn run(liveness: &mut Liveness, now: Timestamp) -> Vec<LivenessOutput> {

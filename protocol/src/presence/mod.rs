@@ -1,4 +1,5 @@
 //! RFC 2778's PRESENCE SERVICE: the document, its record, the table of all, their agreement.
+pub mod accusations;
 pub mod information;
 pub mod liveness;
 pub mod publication;
@@ -6,3 +7,4 @@ pub mod reconciliation;
 pub mod record;
 pub mod rumors;
 pub mod service;
+pub mod suspicion;

@@ -18,6 +18,7 @@ use libp2p_identity::Keypair;
 use super::{
     information::{Basic, InformationError, PresenceInformation},
     record::{FORMAT, NodeAddress, PresenceRecord, RecordBody, RecordError, Version},
+    suspicion::{self, Accusation, Suspicion, SuspicionBody, SuspicionError},
 };
 use crate::{
     identity::{InboxAddress, Presentity, Realm},
@@ -41,6 +42,7 @@ pub struct Publication {
     publish_at: Option<Timestamp>,
     jump: Option<Jump>,
     overtaken_times: u32,
+    suspicions: u64,
     outputs: VecDeque<PublicationOutput>,
 }
 
@@ -75,6 +77,7 @@ impl Publication {
             publish_at: Some(now + SETTLE_TIME),
             jump: None,
             overtaken_times: 0,
+            suspicions: 0,
             outputs: VecDeque::new(),
         }
     }
@@ -199,6 +202,30 @@ impl Publication {
             self.jump = None;
             self.overtaken_times = self.overtaken_times.saturating_sub(1);
         }
+    }
+
+    /// Somebody says that this presentity is out of contact: a newer record refutes it.
+    pub fn handle_accused(&mut self, now: Timestamp) {
+        if self.record.is_some() && !self.departed {
+            // It was published before with the same document, so it fits.
+            let _ = self.publish(now);
+        }
+    }
+
+    /// Makes a suspicion of this node's own.
+    ///
+    /// # Errors
+    /// If the accusations break a limit of a suspicion.
+    pub fn suspicion(&mut self, accusations: Vec<Accusation>) -> Result<Suspicion, SuspicionError> {
+        self.suspicions += 1;
+        let body = SuspicionBody {
+            format: suspicion::FORMAT,
+            realm: self.realm.clone(),
+            accuser: self.presentity,
+            issued: Version { incarnation: self.version.incarnation, sequence: self.suspicions },
+            accusations,
+        };
+        Suspicion::sign(body, &self.key)
     }
 
     /// Says goodbye: a last record, after which nothing is published.

@@ -9,9 +9,10 @@
 //! is put out to be stored and given back at the next start.
 //!
 //! Out of contact is RFC 2779's term for what is no STATUS: the state of a lost presentity stays readable,
-//! with its age and the evidence. Whoever says goodbye is *left*. Whoever has a link is *present*. A link
-//! that is lost, and does not come back when redialled, makes its end *lost*; so does a lease that ends
-//! without a link. A lost one that is heard of anew or linked to has *returned*. What another node says of
+//! with its age and the evidence. Whoever says goodbye is *left*. Whoever has a link is *present*. Whoever is
+//! accused is *suspect*, which is still in contact, and *lost* if that is believed ([`super::accusations`]); so
+//! are those whose link broke and whose host says that nobody listens, and those whose lease ends without a
+//! link. A lost one that is heard of anew or linked to has *returned*. What another node remembers of
 //! somebody's contact is taken over only until there is evidence of our own.
 //!
 //! Limits: [`PRESENTITIES_MAX`] records. At the limit the one longest out of contact makes room; if all are
@@ -28,6 +29,7 @@ use sha2::{Digest, Sha256};
 use super::{
     information::PresenceInformation,
     record::{PresenceRecord, Version},
+    suspicion::Grounds,
 };
 use crate::{
     durable::StoredRecord,
@@ -92,10 +94,25 @@ impl PresenceService {
         }
     }
 
-    /// A connection went down and could not be made again, or a first one could not be made at all.
-    pub fn handle_unreachable(&mut self, now: Timestamp, presentity: Presentity, evidence: Evidence) {
+    /// The presentity seems to be out of contact.
+    pub fn handle_suspected(&mut self, now: Timestamp, presentity: Presentity) {
+        if self.entries.get(&presentity).is_some_and(|entry| entry.contact.state == ContactState::Present) {
+            self.turn(now, presentity, ContactState::Suspect, Evidence::Accused);
+        }
+    }
+
+    /// It does not seem so any more.
+    pub fn handle_cleared(&mut self, now: Timestamp, presentity: Presentity) {
         let Some(entry) = self.entries.get(&presentity) else { return };
-        if !entry.linked && entry.contact.state == ContactState::Present {
+        if entry.contact.state == ContactState::Suspect {
+            let evidence = if entry.linked { Evidence::Connected } else { Evidence::Heard };
+            self.turn(now, presentity, ContactState::Present, evidence);
+        }
+    }
+
+    /// The presentity is out of contact.
+    pub fn handle_lost(&mut self, now: Timestamp, presentity: Presentity, evidence: Evidence) {
+        if self.is_in_contact(&presentity) {
             self.turn(now, presentity, ContactState::Lost, evidence);
         }
     }
@@ -110,7 +127,7 @@ impl PresenceService {
             if entry.linked {
                 entry.lease_ends = now + entry.record.lease().max(LEASE_MIN);
                 self.leases.insert((entry.lease_ends, presentity));
-            } else if entry.contact.state == ContactState::Present {
+            } else if entry.contact.state.is_in_contact() {
                 self.turn(now, presentity, ContactState::Lost, Evidence::LeaseExpired);
             }
         }
@@ -157,12 +174,21 @@ impl PresenceService {
             information: entry.record.body().public.clone(),
             contact: entry.contact,
             heard_at: entry.heard_at,
+            accused: Vec::new(),
         })
     }
 
     /// Whether `presentity` is believed to be in contact.
-    pub fn is_present(&self, presentity: &Presentity) -> bool {
-        self.entries.get(presentity).is_some_and(|entry| entry.contact.state == ContactState::Present)
+    pub fn is_in_contact(&self, presentity: &Presentity) -> bool {
+        self.entries.get(presentity).is_some_and(|entry| entry.contact.state.is_in_contact())
+    }
+
+    /// How many others than `presentity` are present and not suspected, as far as `most`.
+    pub fn others_present(&self, presentity: &Presentity, most: usize) -> usize {
+        let others = self.entries.iter().filter(|(other, entry)| {
+            *other != presentity && entry.contact.state == ContactState::Present
+        });
+        others.take(most).count()
     }
 
     /// Whether `presentity` said goodbye and was not heard of since.
@@ -233,7 +259,7 @@ impl PresenceService {
         let longest_gone = self
             .entries
             .iter()
-            .filter(|(_, entry)| entry.contact.state != ContactState::Present)
+            .filter(|(_, entry)| !entry.contact.state.is_in_contact())
             .min_by_key(|(_, entry)| entry.contact.since)
             .map(|(presentity, _)| *presentity);
         let Some(presentity) = longest_gone else { return false };
@@ -294,7 +320,9 @@ impl PresenceService {
         }
         entry.contact = Contact { state, since: self.clock.unix(now), evidence };
         let transition = match state {
+            ContactState::Present if before == ContactState::Suspect => Transition::Cleared,
             ContactState::Present => Transition::Returned,
+            ContactState::Suspect => Transition::Suspected,
             ContactState::Left => Transition::Left,
             ContactState::Lost => Transition::Lost,
         };
@@ -360,6 +388,10 @@ pub enum Transition {
     Changed,
     /// It said goodbye.
     Left,
+    /// It seems to be out of contact.
+    Suspected,
+    /// It does not seem so any more.
+    Cleared,
     /// It is out of contact.
     Lost,
     /// It is back.
@@ -383,6 +415,19 @@ pub struct PresentityView {
     pub contact: Contact,
     /// When its record was heard.
     pub heard_at: UnixTime,
+    /// Who gets no sign of life of it, the first first.
+    pub accused: Vec<AccusedBy>,
+}
+
+/// One who gets no sign of life of a presentity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccusedBy {
+    /// Who; perhaps this node itself.
+    pub accuser: Presentity,
+    /// In what way.
+    pub grounds: Grounds,
+    /// Since when that counts.
+    pub since: UnixTime,
 }
 
 /// Whether a presentity is in contact, since when and how that is known. Not a STATUS.
@@ -401,10 +446,19 @@ pub struct Contact {
 pub enum ContactState {
     /// In contact.
     Present,
+    /// In contact as far as is known, but somebody gets no sign of life.
+    Suspect,
     /// Gone with a goodbye.
     Left,
     /// Out of contact without one.
     Lost,
+}
+
+impl ContactState {
+    /// Whether one who is in this state is believed to be there.
+    pub fn is_in_contact(self) -> bool {
+        matches!(self, Self::Present | Self::Suspect)
+    }
 }
 
 /// What a judgement rests on.
@@ -420,10 +474,10 @@ pub enum Evidence {
     Told,
     /// Known from an earlier run of this node.
     Remembered,
-    /// The connection was lost and a redial failed.
+    /// The connection was lost, and its host says that nobody listens any more.
     LinkLost,
-    /// No connection could be made.
-    Unreachable,
+    /// Nodes get no sign of life, see [`PresentityView::accused`], and it does not contradict them.
+    Accused,
     /// It said goodbye.
     Departed,
     /// Its lease ended and nothing was heard.
@@ -470,19 +524,20 @@ fn transition(
     source: Source,
 ) -> Option<Transition> {
     let Some(previous) = previous else {
-        let news = state == ContactState::Present && !matches!(source, Source::Restored { .. });
+        let news = state.is_in_contact() && !matches!(source, Source::Restored { .. });
         return news.then_some(Transition::Appeared);
     };
     match (previous.contact.state, state) {
-        (ContactState::Present, ContactState::Present) => {
-            (!record.says_the_same(&previous.record)).then_some(Transition::Changed)
+        (before, ContactState::Present) if before.is_in_contact() => {
+            let quiet = (before == ContactState::Suspect).then_some(Transition::Cleared);
+            if record.says_the_same(&previous.record) { quiet } else { Some(Transition::Changed) }
         }
-        (ContactState::Left | ContactState::Lost, ContactState::Present) => Some(Transition::Returned),
+        (_, ContactState::Present) => Some(Transition::Returned),
         // Who left while this node was down is no news to it: it never saw them in this run.
         (ContactState::Lost, ContactState::Left) if previous.contact.evidence == Evidence::Remembered => None,
-        (ContactState::Present | ContactState::Lost, ContactState::Left) => Some(Transition::Left),
-        (ContactState::Present, ContactState::Lost) => Some(Transition::Lost),
-        (ContactState::Left | ContactState::Lost, _) => None,
+        (before, ContactState::Left) if before != ContactState::Left => Some(Transition::Left),
+        (before, ContactState::Lost) if before.is_in_contact() => Some(Transition::Lost),
+        _ => None,
     }
 }
 

@@ -108,19 +108,52 @@ fn a_link_makes_present_and_its_loss_alone_judges_nothing() {
     assert_eq!(contact(&service), (ContactState::Present, Evidence::Connected));
     service.handle_link_down(who);
     assert_eq!(contact(&service), (ContactState::Present, Evidence::Connected));
-    service.handle_unreachable(at(2), who, Evidence::LinkLost);
+    service.handle_lost(at(2), who, Evidence::LinkLost);
     assert_eq!(contact(&service), (ContactState::Lost, Evidence::LinkLost));
     assert_eq!(transitions(&mut service), [Transition::Returned, Transition::Lost]);
 }
 
 #[test]
-fn a_linked_presentity_is_not_lost_however_unreachable_an_address_of_it_is() {
+fn whoever_is_suspect_is_in_contact_until_that_is_believed_or_cleared() {
     let mut service = service();
     let who = presentity(&alice());
+    service.handle_suspected(at(0), who);
     service.handle_record(at(0), record(&alice(), 1, 1), Source::Gossip);
-    service.handle_link_established(at(1), who);
-    service.handle_unreachable(at(2), who, Evidence::Unreachable);
-    assert!(service.is_present(&who));
+    service.handle_suspected(at(1), who);
+    assert_eq!(contact(&service), (ContactState::Suspect, Evidence::Accused));
+    assert!(service.is_in_contact(&who));
+    service.handle_cleared(at(2), who);
+    assert_eq!(contact(&service), (ContactState::Present, Evidence::Heard));
+    service.handle_suspected(at(3), who);
+    service.handle_lost(at(4), who, Evidence::Accused);
+    service.handle_cleared(at(5), who);
+    assert_eq!(contact(&service), (ContactState::Lost, Evidence::Accused));
+    use Transition::{Appeared, Cleared, Lost, Suspected};
+    assert_eq!(transitions(&mut service), [Appeared, Suspected, Cleared, Suspected, Lost]);
+}
+
+#[test]
+fn a_newer_record_clears_and_its_document_is_told_if_it_changed() {
+    let mut service = service();
+    service.handle_record(at(0), record(&alice(), 1, 1), Source::Gossip);
+    service.handle_suspected(at(1), presentity(&alice()));
+    service.handle_record(at(2), record(&alice(), 1, 2), Source::Gossip);
+    assert_eq!(contact(&service).0, ContactState::Present);
+    use Transition::{Appeared, Cleared, Suspected};
+    assert_eq!(transitions(&mut service), [Appeared, Suspected, Cleared]);
+}
+
+#[test]
+fn who_is_present_beside_somebody_is_counted_as_far_as_asked() {
+    let mut service = service();
+    for number in 1..=5 {
+        service.handle_record(at(0), record(&keypair(number), 1, 1), Source::Gossip);
+    }
+    let who = presentity(&keypair(1));
+    assert_eq!((service.others_present(&who, 2), service.others_present(&who, 9)), (2, 4));
+    service.handle_suspected(at(1), presentity(&keypair(2)));
+    service.handle_lost(at(1), presentity(&keypair(3)), Evidence::Accused);
+    assert_eq!(service.others_present(&who, 9), 2);
 }
 
 #[test]
@@ -140,7 +173,7 @@ fn whoever_said_goodbye_stays_left_while_its_link_winds_up_and_returns_with_a_ne
     service.handle_record(at(1), departing_record(&alice(), 1, 2), Source::Direct);
     service.handle_link_established(at(2), who);
     service.handle_link_down(who);
-    service.handle_unreachable(at(3), who, Evidence::LinkLost);
+    service.handle_lost(at(3), who, Evidence::LinkLost);
     assert_eq!(contact(&service).0, ContactState::Left);
     service.handle_record(at(4), record(&alice(), 2, 1), Source::Gossip);
     assert_eq!(transitions(&mut service), [Transition::Appeared, Transition::Left, Transition::Returned]);
@@ -155,10 +188,10 @@ fn a_lease_that_ends_without_a_link_makes_lost_and_with_one_does_not() {
     service.handle_link_established(at(1), presentity(&bob));
     assert_eq!(service.poll_timeout(), Some(at(3600)));
     service.handle_timeout(at(3599));
-    assert!(service.is_present(&presentity(&alice)));
+    assert!(service.is_in_contact(&presentity(&alice)));
     service.handle_timeout(at(3600));
     assert_eq!(contact(&service), (ContactState::Lost, Evidence::LeaseExpired));
-    assert!(service.is_present(&presentity(&bob)));
+    assert!(service.is_in_contact(&presentity(&bob)));
     assert_eq!(service.poll_timeout(), Some(at(7200)));
 }
 
@@ -249,14 +282,14 @@ fn a_clock_that_went_back_makes_nothing_heard_in_the_future() {
 }
 
 #[test]
-fn a_full_table_forgets_the_one_longest_out_of_contact_and_nobody_who_is_present() {
+fn a_full_table_forgets_the_one_longest_out_of_contact_and_nobody_who_is_in_contact() {
     let mut service = PresenceService::new(CLOCK, 3);
     for (number, seconds) in [(1, 30), (2, 20), (3, 10)] {
         service.handle_record(at(seconds), record(&keypair(number), 1, 1), Source::Gossip);
     }
     assert_eq!(service.handle_record(at(40), record(&keypair(4), 1, 1), Source::Gossip), Offered::TableFull);
-    service.handle_unreachable(at(41), presentity(&keypair(2)), Evidence::Unreachable);
-    service.handle_unreachable(at(42), presentity(&keypair(1)), Evidence::Unreachable);
+    service.handle_lost(at(41), presentity(&keypair(2)), Evidence::Accused);
+    service.handle_lost(at(42), presentity(&keypair(1)), Evidence::Accused);
     outputs(&mut service);
     assert_eq!(service.handle_record(at(43), record(&keypair(4), 1, 1), Source::Gossip), Offered::Newer);
     let forgotten = presentity(&keypair(2));
@@ -399,7 +432,7 @@ proptest! {
                 }
                 Step::LinkEstablished(who) => service.handle_link_established(now, who),
                 Step::LinkDown(who) => service.handle_link_down(who),
-                Step::Unreachable(who) => service.handle_unreachable(now, who, Evidence::LinkLost),
+                Step::Unreachable(who) => service.handle_lost(now, who, Evidence::LinkLost),
                 Step::Timeout => {
                     service.handle_timeout(now);
                     prop_assert!(service.poll_timeout().is_none_or(|at| at > now));

@@ -120,6 +120,11 @@ pub fn message_protocol(realm: &Realm) -> String {
     format!("/hereabouts/{realm}/message/1")
 }
 
+/// The protocol id of the streams for signs of life in `realm`.
+pub fn liveness_protocol(realm: &Realm) -> String {
+    format!("/hereabouts/{realm}/liveness/1")
+}
+
 /// The name of the one gossip topic of `realm`.
 pub fn gossip_topic(realm: &Realm) -> String {
     format!("hereabouts/{realm}/presence/1")
@@ -130,6 +135,12 @@ pub fn identify_version(realm: &Realm) -> String {
     format!("hereabouts/1/{realm}")
 }
 
+/// The byte that is a sign of life, and gives no answer.
+pub const BEAT: u8 = 0;
+/// The byte that asks for one.
+pub const PROBE: u8 = 1;
+/// The byte that answers [`PROBE`].
+pub const ANSWER: u8 = 2;
 /// Bytes of a presence request.
 pub const PRESENCE_REQUEST_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of a presence response.

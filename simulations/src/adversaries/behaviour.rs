@@ -7,6 +7,7 @@
 use std::{io, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use hereabouts::mesh::probe;
 use hereabouts_protocol::{
     identity::Realm,
     wire::frames::{gossip_topic, identify_version, message_protocol, presence_protocol},
@@ -16,7 +17,6 @@ use libp2p::{
     gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode},
     identify,
     identity::Keypair,
-    ping,
     request_response::{self, ProtocolSupport},
     swarm::NetworkBehaviour,
 };
@@ -29,7 +29,7 @@ use crate::network::discovery::SegmentDiscovery;
 #[behaviour(prelude = "libp2p::swarm::derive_prelude")]
 pub(super) struct Behaviour {
     identify: identify::Behaviour,
-    ping: ping::Behaviour,
+    liveness: probe::Behaviour,
     pub(super) presence: request_response::Behaviour<RawFrames>,
     pub(super) message: request_response::Behaviour<RawFrames>,
     pub(super) gossip: gossipsub::Behaviour,
@@ -53,7 +53,7 @@ impl Behaviour {
         gossip.subscribe(&topic(realm)).expect("nothing filters the topic");
         Self {
             identify: identify::Behaviour::new(identify),
-            ping: ping::Behaviour::new(ping::Config::new().with_interval(Duration::from_secs(120))),
+            liveness: probe::Behaviour::new(realm),
             presence: streams(presence_protocol(realm)),
             message: streams(message_protocol(realm)),
             gossip,

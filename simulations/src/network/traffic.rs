@@ -19,8 +19,8 @@ pub enum Class {
     Message,
     /// What peers are, asked once per connection.
     Identify,
-    /// libp2p's ping.
-    Ping,
+    /// Beats and probes.
+    Liveness,
     /// Announcements of addresses on a segment.
     Discovery,
     /// Making and ending connections, and streams that ended before they said what for.
@@ -35,7 +35,7 @@ impl Class {
             Self::Presence => "presence",
             Self::Message => "message",
             Self::Identify => "identify",
-            Self::Ping => "ping",
+            Self::Liveness => "liveness",
             Self::Discovery => "discovery",
             Self::Transport => "transport",
         }
@@ -49,7 +49,7 @@ impl Class {
             ("/presence/", Self::Presence),
             ("/message/", Self::Message),
             ("/ipfs/id/", Self::Identify),
-            ("/ipfs/ping/", Self::Ping),
+            ("/liveness/", Self::Liveness),
         ];
         known.into_iter().find(|(name, _)| names(name)).map(|(_, class)| class)
     }

@@ -7,9 +7,12 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::{FutureExt, future::BoxFuture};
+use futures::{
+    FutureExt,
+    future::{BoxFuture, ready},
+};
 use futures_timer::Delay;
-use hereabouts::mesh::transport::{CONNECT_TIMEOUT, MeshTransport};
+use hereabouts::mesh::transport::{CONNECT_TIMEOUT, MeshTransport, ReachHost};
 use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{
@@ -31,6 +34,19 @@ impl Network {
     /// The transport of the process on `host`.
     pub fn transport(&self, host: HostId) -> MeshTransport {
         HostTransport { network: self.clone(), host, listener: None }.boxed()
+    }
+
+    /// What the process on `host` tries with whether another host takes connections.
+    pub fn reach(&self, host: HostId) -> ReachHost {
+        let network = self.clone();
+        Box::new(move |address| {
+            let Some((ip, port)) = ip_and_port(&address) else {
+                return ready(Err(io::ErrorKind::Unsupported.into())).boxed();
+            };
+            let dial = network.lock().dial(host, ip, port);
+            // Dropped as soon as it is known.
+            Reaching(Dialling { network: network.clone(), dial, handshake: None, limit: None }).boxed()
+        })
     }
 }
 
@@ -151,18 +167,8 @@ impl Future for Dialling {
         if let Some(handshake) = &mut self.handshake {
             return handshake.poll_unpin(cx);
         }
-        let outcome = {
-            let mut state = self.network.lock();
-            match state.dials.get_mut(&self.dial) {
-                Some(dial) => {
-                    dial.waker = Some(cx.waker().clone());
-                    dial.outcome
-                }
-                None => None,
-            }
-        };
-        match outcome {
-            Some(Ok(connection)) => {
+        match self.poll_outcome(cx) {
+            Poll::Ready(Ok(connection)) => {
                 self.network.lock().dials.remove(&self.dial);
                 let limit = self.limit.take().unwrap_or_else(|| Delay::new(CONNECT_TIMEOUT));
                 let network = self.network.clone();
@@ -172,12 +178,36 @@ impl Future for Dialling {
                 self.handshake = Some(handshake);
                 poll
             }
-            Some(Err(kind)) => Poll::Ready(Err(kind.into())),
-            None => match &mut self.limit {
+            Poll::Ready(Err(kind)) => Poll::Ready(Err(kind.into())),
+            Poll::Pending => match &mut self.limit {
                 Some(limit) => limit.poll_unpin(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
                 None => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
             },
         }
+    }
+}
+
+impl Dialling {
+    /// What came of it, once that is known.
+    fn poll_outcome(&self, cx: &mut Context<'_>) -> Poll<Result<ConnectionId, io::ErrorKind>> {
+        match self.network.lock().dials.get_mut(&self.dial) {
+            Some(dial) => {
+                dial.waker = Some(cx.waker().clone());
+                dial.outcome.map_or(Poll::Pending, Poll::Ready)
+            }
+            None => Poll::Ready(Err(io::ErrorKind::NotConnected)),
+        }
+    }
+}
+
+/// A connection that is only to show that it can be made.
+struct Reaching(Dialling);
+
+impl Future for Reaching {
+    type Output = io::Result<()>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_outcome(cx).map_ok(drop).map_err(io::Error::from)
     }
 }
 

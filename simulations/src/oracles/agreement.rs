@@ -206,7 +206,8 @@ impl Agreement {
 impl Cell {
     pub(super) fn new(version: Version, change: u32, state: ContactState) -> Self {
         let shown = match state {
-            ContactState::Present => Shown::Present,
+            // Who is suspect is still in contact, as far as anybody knows.
+            ContactState::Present | ContactState::Suspect => Shown::Present,
             ContactState::Left => Shown::Left,
             ContactState::Lost => Shown::Lost,
         };

@@ -30,7 +30,7 @@ use hereabouts_protocol::{
     presence::{
         information::PresenceInformation,
         record::Version,
-        service::{ContactState, PresentityView},
+        service::PresentityView,
     },
 };
 
@@ -391,6 +391,11 @@ impl State {
                 self.count(Sometimes::Returned);
                 self.shown(now, node, view, "shows as returned");
             }
+            Event::Suspected(view) => {
+                self.count(Sometimes::Suspected);
+                self.shown(now, node, view, "suspects");
+            }
+            Event::Cleared(view) => self.shown(now, node, view, "suspects no more"),
             Event::Lost(view) => {
                 self.count(Sometimes::Lost);
                 self.lost(now, node, view);
@@ -574,5 +579,5 @@ const DISAGREEMENTS_SHOWN: usize = 5;
 
 /// Whether a contact is shown present, for those who look at views themselves.
 pub fn is_present(view: &PresentityView) -> bool {
-    view.contact.state == ContactState::Present
+    view.contact.state.is_in_contact()
 }

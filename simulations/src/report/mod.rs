@@ -276,7 +276,7 @@ pub struct TrafficPoint {
     /// The moment, in virtual seconds.
     pub at_seconds: f64,
     /// Mean over the live nodes, in bytes per second, by protocol (`gossip`, `presence`, `message`,
-    /// `identify`, `ping`, `discovery`, `transport`).
+    /// `identify`, `liveness`, `discovery`, `transport`).
     pub bytes_per_node_second: BTreeMap<String, f64>,
 }
 

@@ -99,7 +99,7 @@ fn colour(protocol: &str) -> usize {
 }
 
 /// The protocols with a colour of their own, lowest layer first.
-const PROTOCOLS: [&str; 7] = ["gossip", "presence", "message", "identify", "ping", "discovery", "transport"];
+const PROTOCOLS: [&str; 7] = ["gossip", "presence", "message", "identify", "liveness", "discovery", "transport"];
 const WIDTH: f64 = 540.0;
 const LEFT: f64 = 68.0;
 const RIGHT: f64 = 14.0;
@@ -129,8 +129,8 @@ mod tests {
 
     #[test]
     fn layers_have_a_fixed_order_and_unknown_protocols_come_last() {
-        let traffic = [moment(0, &[("zeta", 1.0), ("ping", 1.0), ("gossip", 1.0), ("idle", 0.0)])];
-        assert_eq!(protocols(&traffic), ["gossip", "ping", "zeta"]);
+        let traffic = [moment(0, &[("zeta", 1.0), ("liveness", 1.0), ("gossip", 1.0), ("idle", 0.0)])];
+        assert_eq!(protocols(&traffic), ["gossip", "liveness", "zeta"]);
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn rates_that_are_not_finite_are_left_out() {
         let picture =
-            chart(&[moment(0, &[("gossip", f64::INFINITY), ("ping", 5.0)]), moment(1, &[("ping", 5.0)])]);
+            chart(&[moment(0, &[("gossip", f64::INFINITY), ("liveness", 5.0)]), moment(1, &[("liveness", 5.0)])]);
         assert!(!picture.contains("NaN") && !picture.contains("inf"), "{picture}");
     }
 }

@@ -291,6 +291,7 @@ fn needed_for(scenario: &Scenario, sometimes: Sometimes) -> Option<&'static str>
         | Sometimes::Reconciliation
         | Sometimes::FalseSuspicion
         | Sometimes::RefusedConnection
+        | Sometimes::Suspected
         | Sometimes::Lost
         | Sometimes::Returned => (true, ""),
     };

@@ -42,6 +42,8 @@ named! {
         ReplayRefused = "replay-refused",
         /// Traffic was refused because there was too much of it.
         SpamRefused = "spam-refused",
+        /// A node was shown suspect.
+        Suspected = "suspected",
         /// A node was shown lost.
         Lost = "lost",
         /// A node that was shown lost was shown present again.

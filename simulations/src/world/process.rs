@@ -139,6 +139,7 @@ impl World {
             ],
             peers,
             transport: self.network.transport(node.host),
+            reach: self.network.reach(node.host),
             discovery: self.network.discovery(node.host, looks(&self.scenario)),
             spawner: {
                 let host = node.host;

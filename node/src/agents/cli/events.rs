@@ -18,9 +18,10 @@ pub(super) fn line(event: &EventDocument, output: &Output, now: &Zoned) -> Optio
         EventBody::Appeared { presentity } => {
             format!("{} appeared: {}", words::name(presentity), words::status_and_note(presentity, now))
         }
-        EventBody::Changed { presentity } | EventBody::Lost { presentity } => {
-            words::sentence(presentity, now)
-        }
+        EventBody::Changed { presentity }
+        | EventBody::Suspected { presentity }
+        | EventBody::Lost { presentity } => words::sentence(presentity, now),
+        EventBody::Cleared { presentity } => format!("{} answers again", words::name(presentity)),
         EventBody::Left { presentity } => format!("{} left", words::name(presentity)),
         EventBody::Returned { presentity } => back(presentity, now),
         EventBody::Message { message } => {

@@ -83,7 +83,7 @@ pub(super) fn freshness(presentity: &PresentityDocument, now: &Zoned) -> String 
         | EvidenceWord::Told
         | EvidenceWord::Remembered
         | EvidenceWord::LinkLost
-        | EvidenceWord::Unreachable
+        | EvidenceWord::Accused
         | EvidenceWord::Departed
         | EvidenceWord::LeaseExpired => age(since(timestamp(presentity.heard_at), now)),
     }
@@ -97,8 +97,8 @@ pub(super) fn evidence(evidence: EvidenceWord) -> &'static str {
         EvidenceWord::Heard => "heard of it",
         EvidenceWord::Told => "another node said so",
         EvidenceWord::Remembered => "known from an earlier run",
-        EvidenceWord::LinkLost => "the connection broke",
-        EvidenceWord::Unreachable => "no connection could be made",
+        EvidenceWord::LinkLost => "the connection broke, and its host says that nobody listens any more",
+        EvidenceWord::Accused => "nodes get no sign of life, and it does not contradict them",
         EvidenceWord::Departed => "it said goodbye",
         EvidenceWord::LeaseExpired => "nothing was heard for long",
     }
@@ -109,6 +109,7 @@ pub(super) fn style(presentity: &PresentityDocument) -> Style {
     match (presentity.contact.state, presentity.leading_tuple().map(|tuple| tuple.status.basic)) {
         (ContactStateWord::Present, Some(BasicWord::Open)) => GOOD,
         (ContactStateWord::Present, Some(BasicWord::Closed)) => WARNING,
+        (ContactStateWord::Suspect, _) => WARNING,
         (ContactStateWord::Present, None) | (ContactStateWord::Left | ContactStateWord::Lost, _) => FAINT,
     }
 }
@@ -143,6 +144,7 @@ fn state(presentity: &PresentityDocument, status: &str, now: &Zoned) -> String {
     let when = moment(timestamp(presentity.contact.since), now);
     match presentity.contact.state {
         ContactStateWord::Present => status.to_owned(),
+        ContactStateWord::Suspect => format!("{status}, but does not answer since {when}"),
         ContactStateWord::Left => format!("left at {when}"),
         ContactStateWord::Lost => format!("out of contact since {when} (last seen {status})"),
     }

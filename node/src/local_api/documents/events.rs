@@ -53,6 +53,16 @@ pub enum EventBody {
         /// Its last state.
         presentity: Box<PresentityDocument>,
     },
+    /// It seems to be out of contact; mostly it is lost or cleared within seconds.
+    Suspected {
+        /// Its state.
+        presentity: Box<PresentityDocument>,
+    },
+    /// It does not seem so any more.
+    Cleared {
+        /// Its state.
+        presentity: Box<PresentityDocument>,
+    },
     /// It is out of contact.
     Lost {
         /// Its last state.
@@ -109,6 +119,8 @@ impl EventBody {
             Event::Appeared(view) => Self::Appeared { presentity: document(view) },
             Event::Changed(view) => Self::Changed { presentity: document(view) },
             Event::Left(view) => Self::Left { presentity: document(view) },
+            Event::Suspected(view) => Self::Suspected { presentity: document(view) },
+            Event::Cleared(view) => Self::Cleared { presentity: document(view) },
             Event::Lost(view) => Self::Lost { presentity: document(view) },
             Event::Returned(view) => Self::Returned { presentity: document(view) },
             Event::Message(entry) => {
@@ -133,6 +145,8 @@ impl EventBody {
             Self::Appeared { .. } => "appeared",
             Self::Changed { .. } => "changed",
             Self::Left { .. } => "left",
+            Self::Suspected { .. } => "suspected",
+            Self::Cleared { .. } => "cleared",
             Self::Lost { .. } => "lost",
             Self::Returned { .. } => "returned",
             Self::Message { .. } => "message",
@@ -150,6 +164,8 @@ impl EventBody {
             Self::Appeared { presentity }
             | Self::Changed { presentity }
             | Self::Left { presentity }
+            | Self::Suspected { presentity }
+            | Self::Cleared { presentity }
             | Self::Lost { presentity }
             | Self::Returned { presentity } => Some(presentity),
             _ => None,

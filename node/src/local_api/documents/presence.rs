@@ -11,7 +11,8 @@ use hereabouts_protocol::{
             PresenceTuple, Token,
         },
         record::Version,
-        service::{Contact, ContactState, Evidence, PresentityView},
+        service::{AccusedBy, Contact, ContactState, Evidence, PresentityView},
+        suspicion::Grounds,
     },
     time::UnixTime,
 };
@@ -60,6 +61,8 @@ pub struct PresentityDocument {
     pub name: Option<String>,
     /// Whether it is in contact.
     pub contact: ContactDocument,
+    /// Who gets no sign of life of it, the first first; mostly nobody.
+    pub accused: Vec<AccusedDocument>,
     /// When its record was heard, by this node's clock.
     pub heard_at: DocumentTime,
     /// Seconds since then.
@@ -92,6 +95,7 @@ impl PresentityDocument {
             petname: view.petname.clone(),
             name: information.map(|document| document.display_name.clone()),
             contact: view.contact.into(),
+            accused: view.accused.iter().map(Into::into).collect(),
             heard_at: view.heard_at.into(),
             age_seconds: now.since(view.heard_at).as_secs_f64(),
             version: view.version.into(),
@@ -170,6 +174,8 @@ impl From<Contact> for ContactDocument {
 pub enum ContactStateWord {
     /// In contact.
     Present,
+    /// In contact as far as is known, but somebody gets no sign of life.
+    Suspect,
     /// Gone with a goodbye.
     Left,
     /// Out of contact without one.
@@ -180,6 +186,7 @@ impl From<ContactState> for ContactStateWord {
     fn from(state: ContactState) -> Self {
         match state {
             ContactState::Present => Self::Present,
+            ContactState::Suspect => Self::Suspect,
             ContactState::Left => Self::Left,
             ContactState::Lost => Self::Lost,
         }
@@ -201,10 +208,10 @@ pub enum EvidenceWord {
     Told,
     /// Known from an earlier run of this node.
     Remembered,
-    /// The connection was lost and a redial failed.
+    /// The connection was lost, and its host says that nobody listens any more.
     LinkLost,
-    /// No connection could be made.
-    Unreachable,
+    /// Nodes get no sign of life, see `accused`, and it does not contradict them.
+    Accused,
     /// It said goodbye.
     Departed,
     /// Its lease ended and nothing was heard.
@@ -220,9 +227,55 @@ impl From<Evidence> for EvidenceWord {
             Evidence::Told => Self::Told,
             Evidence::Remembered => Self::Remembered,
             Evidence::LinkLost => Self::LinkLost,
-            Evidence::Unreachable => Self::Unreachable,
+            Evidence::Accused => Self::Accused,
             Evidence::Departed => Self::Departed,
             Evidence::LeaseExpired => Self::LeaseExpired,
+        }
+    }
+}
+
+/// One who gets no sign of life of a presentity.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct AccusedDocument {
+    /// The peer id of who says so; perhaps of this node itself.
+    pub by: String,
+    /// In what way.
+    pub grounds: GroundsWord,
+    /// Since when that counts.
+    pub since: DocumentTime,
+}
+
+impl From<&AccusedBy> for AccusedDocument {
+    fn from(accused: &AccusedBy) -> Self {
+        Self {
+            by: accused.accuser.to_string(),
+            grounds: accused.grounds.into(),
+            since: accused.since.into(),
+        }
+    }
+}
+
+/// In what way somebody gets no sign of life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GroundsWord {
+    /// It does not answer yet.
+    Silent,
+    /// The connection broke, and its host says that nobody listens any more.
+    Refused,
+    /// Neither it nor its host answers.
+    Unreachable,
+    /// Its host takes connections, and it says nothing on them.
+    Unresponsive,
+}
+
+impl From<Grounds> for GroundsWord {
+    fn from(grounds: Grounds) -> Self {
+        match grounds {
+            Grounds::Silent => Self::Silent,
+            Grounds::Refused => Self::Refused,
+            Grounds::Unreachable => Self::Unreachable,
+            Grounds::Unresponsive => Self::Unresponsive,
         }
     }
 }

@@ -98,14 +98,10 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 self.overlay.handle_identified(now, peer_id, connection_id, ours);
             }
             Reported::Identify(_) => (),
-            Reported::Probe(probe::Event::Answered(peer)) => {
+            Reported::Probe(probe::Event { peer, beat }) => {
                 if let Some(presentity) = Presentity::from_peer_id(&peer) {
-                    self.node.handle(now, NodeInput::Alive(presentity));
-                }
-            }
-            Reported::Probe(probe::Event::Probed(peer)) => {
-                if let Some(presentity) = Presentity::from_peer_id(&peer) {
-                    self.node.handle(now, NodeInput::Probed(presentity));
+                    let input = if beat { NodeInput::Beat } else { NodeInput::Alive };
+                    self.node.handle(now, input(presentity));
                 }
             }
             Reported::Discovery(discovered) => {

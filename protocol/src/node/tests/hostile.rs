@@ -90,7 +90,7 @@ fn gossip_is_accepted_ignored_or_rejected_and_counted_by_reason() {
     assert_eq!(verdict(&mut mesh, own), Reaction::Accept);
 
     let mut unknown = first.bytes().to_vec();
-    unknown[0] = 2;
+    unknown[0] = 3;
     assert_eq!(verdict(&mut mesh, unknown), Reaction::Ignore);
     let mut forged = first.bytes().to_vec();
     *forged.last_mut().unwrap() ^= 1;

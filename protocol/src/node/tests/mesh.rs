@@ -33,6 +33,8 @@ pub(super) struct Mesh {
     pub(super) faults: Faults,
     seats: Vec<Seat>,
     links: BTreeSet<(usize, usize)>,
+    /// Who cannot reach each other, whatever they try.
+    cut: BTreeSet<(usize, usize)>,
     events: BTreeMap<(Timestamp, u64), Event>,
     events_made: u64,
     random: StdRng,
@@ -79,6 +81,7 @@ impl Mesh {
             faults: Faults::default(),
             seats: (1..=nodes).map(|number| Seat::new(keypair(number))).collect(),
             links: BTreeSet::new(),
+            cut: BTreeSet::new(),
             events: BTreeMap::new(),
             events_made: 0,
             random: StdRng::seed_from_u64(nodes.into()),
@@ -200,6 +203,7 @@ impl Mesh {
         if dialler == other || !self.runs(dialler) || !self.runs(other) || !self.links.insert(pair) {
             return;
         }
+        self.cut.remove(&pair);
         for (seat, peer, dialled) in [(dialler, other, true), (other, dialler, false)] {
             let presentity = self.who(peer);
             let input = NodeInput::LinkEstablished { presentity, dialled };
@@ -212,15 +216,26 @@ impl Mesh {
 
     /// A connection that breaks and cannot be made again.
     pub(super) fn unlink(&mut self, one: usize, other: usize) {
-        if !self.links.remove(&(one.min(other), one.max(other))) {
+        let pair = (one.min(other), one.max(other));
+        if !self.links.remove(&pair) {
             return;
         }
+        self.cut.insert(pair);
         for (seat, peer) in [(one, other), (other, one)] {
             let presentity = self.who(peer);
             let run = self.seats[seat].run;
             self.in_order(seat, run, Event::Input(NodeInput::LinkDown { presentity }));
-            let input = NodeInput::Unreachable { presentity, was_linked: true };
+            let refused = !self.runs(peer);
+            let input = NodeInput::Unreachable { presentity, was_linked: true, refused };
             self.at(self.now + Duration::from_millis(100), seat, run, Event::Input(input));
+        }
+    }
+
+    /// Takes a node off the network.
+    pub(super) fn cut_off(&mut self, seat: usize) {
+        for other in (0..self.seats.len()).filter(|other| *other != seat) {
+            self.unlink(seat, other);
+            self.cut.insert((seat.min(other), seat.max(other)));
         }
     }
 

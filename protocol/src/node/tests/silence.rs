@@ -1,68 +1,143 @@
-//! A peer that falls silent, and what others are told of it.
+//! Peers that give no sign of life: what is made of it, and what others are told.
 
 use std::time::Duration;
 
 use super::{super::*, mesh::Mesh};
-use crate::{node::ports::ResponseToken, wire::frames::PresenceResponse};
+use crate::{
+    presence::{
+        accusations::{WAIT_ALONE, WAIT_CONFIRMED},
+        liveness::Reach,
+        suspicion::{Accusation, Grounds, Suspicion, SuspicionBody},
+    },
+    testing::keypair,
+};
 
 #[test]
-fn who_finds_a_peer_silent_and_lost_tells_its_links() {
+fn a_killed_node_is_lost_at_once_to_its_neighbour_and_soon_to_all_others() {
+    let mut mesh = Mesh::row(5);
+    mesh.kill(0);
+    mesh.run(Duration::from_millis(200));
+    assert_eq!(mesh.contact(1, 0), Some((ContactState::Lost, Evidence::LinkLost)));
+    mesh.run(Duration::from_millis(500));
+    for seat in 2..5 {
+        assert_eq!(mesh.contact(seat, 0), Some((ContactState::Suspect, Evidence::Accused)));
+    }
+    mesh.run(WAIT_ALONE);
+    for seat in 2..5 {
+        assert_eq!(mesh.contact(seat, 0), Some((ContactState::Lost, Evidence::Accused)));
+        assert_eq!(mesh.transitions(seat, 0), [Transition::Suspected, Transition::Lost]);
+    }
+}
+
+#[test]
+fn independent_accusers_shorten_the_wait() {
+    let mut mesh = Mesh::row(6);
+    for other in 2..4 {
+        mesh.link(0, other);
+    }
+    mesh.run(Duration::from_secs(1));
+    mesh.kill(0);
+    mesh.run(Duration::from_millis(500) + WAIT_CONFIRMED);
+    assert_eq!(mesh.contact(5, 0), Some((ContactState::Lost, Evidence::Accused)));
+    let by: Vec<_> = mesh.view(5, 0).accused.iter().map(|accused| accused.accuser).collect();
+    assert!(by.len() >= 3 && by.iter().all(|who| (1..4).any(|seat| mesh.who(seat) == *who)), "{by:?}");
+}
+
+#[test]
+fn a_node_that_lives_refutes_what_one_says_who_cannot_reach_it() {
+    let mut mesh = Mesh::row(4);
+    mesh.link(0, 2);
+    mesh.run(Duration::from_secs(1));
+    mesh.unlink(0, 1);
+    mesh.run(Duration::from_secs(3));
+    for seat in 1..4 {
+        assert_eq!(mesh.contact(seat, 0).unwrap().0, ContactState::Present, "{seat}");
+    }
+    assert_eq!(mesh.transitions(1, 0), [Transition::Suspected, Transition::Cleared]);
+    assert_eq!(mesh.transitions(3, 0), [], "it looked for itself");
+    assert!(mesh.node(3).record(&mesh.who(0)).unwrap().version().sequence > 1);
+}
+
+#[test]
+fn whoever_was_believed_lost_returns_to_all_with_its_first_new_link() {
+    let mut mesh = Mesh::row(4);
+    mesh.cut_off(0);
+    mesh.run(2 * WAIT_ALONE);
+    for seat in 1..4 {
+        assert_eq!(mesh.contact(seat, 0).unwrap().0, ContactState::Lost, "{seat}");
+    }
+    mesh.take_notices();
+    mesh.link(3, 0);
+    mesh.run(Duration::from_secs(1));
+    for seat in 1..4 {
+        assert_eq!(mesh.contact(seat, 0).unwrap().0, ContactState::Present, "{seat}");
+        assert_eq!(mesh.transitions(seat, 0), [Transition::Returned]);
+    }
+}
+
+#[test]
+fn a_liar_makes_nobody_lost_and_a_node_refute_a_few_times_only() {
+    let mut mesh = Mesh::row(4);
+    let (liar, victim) = (mesh.who(3), mesh.who(0));
+    let before = mesh.node(0).own_record().unwrap().version().sequence;
+    for round in 1..=100 {
+        let version = mesh.node(2).record(&victim).unwrap().version();
+        let body = SuspicionBody {
+            format: crate::presence::suspicion::FORMAT,
+            realm: Realm::default(),
+            accuser: liar,
+            issued: crate::presence::record::Version { incarnation: 9, sequence: round },
+            accusations: vec![Accusation { subject: victim, version, grounds: Grounds::Refused }],
+        };
+        mesh.gossip(3, None, Suspicion::sign(body, &keypair(4)).unwrap().bytes());
+        mesh.run(Duration::from_secs(1));
+    }
+    for seat in 0..3 {
+        assert!(!mesh.transitions(seat, 0).contains(&Transition::Lost), "{seat}");
+    }
+    let refutations = mesh.node(0).own_record().unwrap().version().sequence - before;
+    assert!((2..=6).contains(&refutations), "{refutations}");
+}
+
+#[test]
+fn who_does_not_answer_while_its_host_lives_is_disconnected_and_accused_if_no_new_link_can_be_made() {
     let mut mesh = Mesh::row(3);
-    let (silent, other) = (mesh.who(0), mesh.who(2));
-    let (asked, told) = mesh.with(1, |node, now| {
-        let asked = (0..60).find(|second| {
-            let now = now + Duration::from_secs(*second);
+    let (stopped, other) = (mesh.who(0), mesh.who(2));
+    let outputs = mesh.with(1, |node, now| {
+        let mut outputs = Vec::new();
+        for tenth in 0..600 {
+            let now = now + Duration::from_millis(tenth * 100);
             // The other gives signs of life.
             node.handle(now, NodeInput::Alive(other));
             node.handle_timeout(now);
-            drain(node).contains(&NodeOutput::Disconnect(silent))
-        });
+            let some = drain(node);
+            for output in &some {
+                if let NodeOutput::Reach(presentity) = output {
+                    let input = NodeInput::Reached { presentity: *presentity, reach: Reach::Accepted };
+                    node.handle(now, input);
+                }
+            }
+            outputs.extend(some);
+        }
+        assert!(outputs.contains(&NodeOutput::Disconnect(stopped)));
+        assert!(!outputs.iter().any(is_suspicion), "a new link is to tell");
         let now = now + Duration::from_secs(60);
-        node.handle(now, NodeInput::LinkDown { presentity: silent });
-        assert!(!drain(node).iter().any(is_told), "the redial is to tell");
-        node.handle(now, NodeInput::Unreachable { presentity: silent, was_linked: true });
-        (asked, drain(node).into_iter().find(is_told))
-    });
-    assert!(asked.is_some(), "it is disconnected");
-    let Some(NodeOutput::Request { to, request, .. }) = told else { panic!("nobody was told") };
-    assert_eq!(to, other);
-    let OutgoingRequest::Presence(PresenceRequest::Exchange { wanted, records }) = request else { panic!() };
-    assert!(wanted.is_empty() && records.len() == 1 && records[0].lost);
-}
-
-#[test]
-fn who_breaks_its_connection_is_lost_and_nobody_told() {
-    let mut mesh = Mesh::row(3);
-    let gone = mesh.who(0);
-    let outputs = mesh.with(1, |node, now| {
-        node.handle(now, NodeInput::LinkDown { presentity: gone });
-        node.handle(now, NodeInput::Unreachable { presentity: gone, was_linked: true });
+        let takes = NodeInput::Reached { presentity: stopped, reach: Reach::Accepted };
+        node.handle(now, NodeInput::LinkDown { presentity: stopped });
+        node.handle(now, takes.clone());
+        let now = now + Duration::from_secs(4);
+        let undialled = NodeInput::Unreachable { presentity: stopped, was_linked: true, refused: false };
+        node.handle(now, undialled);
+        node.handle(now, takes);
+        node.handle_timeout(now + Duration::from_secs(1));
         drain(node)
     });
-    assert!(!outputs.iter().any(is_told), "its other links broke as well: {outputs:?}");
+    assert!(outputs.iter().any(is_suspicion), "{outputs:?}");
+    assert_eq!(mesh.contact(1, 0).unwrap().0, ContactState::Suspect);
 }
 
-#[test]
-fn a_linked_peer_that_is_said_to_be_lost_is_probed_and_stays_present() {
-    let mut mesh = Mesh::row(3);
-    let (said, from) = (mesh.who(0), mesh.who(2));
-    let record = mesh.node(1).record(&said).unwrap().bytes().to_vec();
-    let told = ToldRecord { record, elapsed_ms: 9, lost: true };
-    let outputs = mesh.with(1, |node, now| {
-        let exchange = PresenceRequest::Exchange { wanted: Vec::new(), records: vec![told] };
-        let request = OutgoingRequest::Presence(exchange);
-        node.handle(now, NodeInput::Request { token: ResponseToken(7), from, request });
-        drain(node)
-    });
-    assert!(outputs.contains(&NodeOutput::Probe(said)), "{outputs:?}");
-    let response = Response::Presence(PresenceResponse::Exchanged { records: Vec::new() });
-    assert!(outputs.contains(&NodeOutput::Respond { token: ResponseToken(7), response }));
-    assert!(mesh.node(1).is_present(&said));
-}
-
-fn is_told(output: &NodeOutput) -> bool {
-    let NodeOutput::Request { request, .. } = output else { return false };
-    matches!(request, OutgoingRequest::Presence(PresenceRequest::Exchange { .. }))
+fn is_suspicion(output: &NodeOutput) -> bool {
+    matches!(output, NodeOutput::Forward(bytes) if Suspicion::is_meant(bytes))
 }
 
 fn drain(node: &mut Node) -> Vec<NodeOutput> {

@@ -91,6 +91,7 @@ fn markup(
 fn contact(presentity: &PresentityDocument, now: &Zoned) -> String {
     let state = match presentity.contact.state {
         ContactStateWord::Present => "present",
+        ContactStateWord::Suspect => "does not answer",
         ContactStateWord::Left => "left",
         ContactStateWord::Lost => "out of contact",
     };

@@ -6,7 +6,7 @@ use super::{Event, Mesh};
 use crate::{
     identity::Presentity,
     node::{Node, NodeInput, NodeOutput, OutgoingRequest, RequestFailure, RequestToken, Response},
-    presence::record::Reaction,
+    presence::{liveness::Reach, record::Reaction},
     wire::{
         codec,
         frames::{
@@ -80,13 +80,32 @@ impl Mesh {
             NodeOutput::Rejected(_) => (),
             NodeOutput::Probe(peer) => {
                 let other = self.linked(seat).into_iter().find(|other| self.who(*other) == peer);
-                if let Some(other) = other {
-                    let probed = Event::Input(NodeInput::Probed(self.who(seat)));
-                    self.later(other, self.seats[other].run, probed);
+                if other.is_some() {
                     self.later(seat, run, Event::Input(NodeInput::Alive(peer)));
                 }
             }
-            NodeOutput::Disconnect(peer) => panic!("{peer:?} answers"),
+            NodeOutput::Beat(peer) => {
+                let other = self.linked(seat).into_iter().find(|other| self.who(*other) == peer);
+                if let Some(other) = other {
+                    let beat = Event::Input(NodeInput::Beat(self.who(seat)));
+                    self.later(other, self.seats[other].run, beat);
+                }
+            }
+            NodeOutput::Reach(peer) => {
+                let other = (0..self.seats.len()).find(|other| self.who(*other) == peer);
+                let reach = match other {
+                    Some(other) if !self.runs(other) => Reach::Refused,
+                    Some(other) if !self.cut.contains(&(seat.min(other), seat.max(other))) => Reach::Accepted,
+                    _ => Reach::Silent,
+                };
+                self.later(seat, run, Event::Input(NodeInput::Reached { presentity: peer, reach }));
+            }
+            NodeOutput::Disconnect(peer) => {
+                let other = self.linked(seat).into_iter().find(|other| self.who(*other) == peer);
+                if let Some(other) = other {
+                    self.unlink(seat, other);
+                }
+            }
             NodeOutput::Departed(presentity) => {
                 self.seats[seat].addresses.remove(&presentity);
             }
@@ -94,7 +113,8 @@ impl Mesh {
         }
     }
 
-    pub(super) fn gossip(&mut self, seat: usize, source: Option<usize>, bytes: &[u8]) {
+    /// Sends gossip to all neighbours of a node but its source.
+    pub(in crate::node::tests) fn gossip(&mut self, seat: usize, source: Option<usize>, bytes: &[u8]) {
         for neighbour in self.linked(seat) {
             if Some(neighbour) != source && !self.random.random_bool(self.faults.gossip_lost) {
                 let event = Event::Gossip { from: seat, bytes: bytes.to_vec() };

@@ -12,7 +12,7 @@ use crate::{
     node::Notice,
     presence::{
         record::PresenceRecord,
-        service::{ContactState, Evidence, Transition},
+        service::{ContactState, Evidence, PresentityView, Transition},
     },
     time::UnixTime,
 };
@@ -28,8 +28,13 @@ impl Mesh {
         Some((view.contact.state, view.contact.evidence))
     }
 
+    /// What `seat` knows of `other`.
+    pub(in crate::node::tests) fn view(&self, seat: usize, other: usize) -> PresentityView {
+        self.node(seat).view(self.local(seat), &self.who(other)).expect("it is known")
+    }
+
     pub(in crate::node::tests) fn heard_at(&self, seat: usize, other: usize) -> UnixTime {
-        self.node(seat).view(self.local(seat), &self.who(other)).expect("it is known").heard_at
+        self.view(seat, other).heard_at
     }
 
     /// Whether every running node has the same record of every other, and believes it present.
@@ -39,7 +44,7 @@ impl Mesh {
             running.iter().filter(|other| *other != seat).all(|other| {
                 let record = self.node(*seat).record(&self.who(*other)).map(PresenceRecord::bytes);
                 record == self.node(*other).own_record().map(PresenceRecord::bytes)
-                    && self.node(*seat).is_present(&self.who(*other))
+                    && self.node(*seat).is_in_contact(&self.who(*other))
             })
         })
     }
