@@ -138,6 +138,7 @@ fn view(number: u8, name: &str) -> PresentityView {
         information: Some(PresenceInformation::open(name, &inbox)),
         contact: Contact { state: ContactState::Present, since, evidence: Evidence::Heard },
         heard_at: since,
+        accused: Vec::new(),
     }
 }
 

@@ -43,24 +43,33 @@ fn a_lost_link_is_redialled_at_once_and_reported_when_that_fails() {
         [OverlayOutput::LinkDown { peer }, OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]
     );
     overlay.handle_dial_failed(at(1001), peer, true);
-    assert_eq!(overlay.run(1001), [OverlayOutput::Unreachable { peer, was_linked: true }]);
+    assert_eq!(overlay.run(1001), [OverlayOutput::Unreachable { peer, was_linked: true, refused: true }]);
     let retry = overlay.poll_timeout().unwrap();
     assert!(retry.since(at(1001)) >= RETRY_MIN.mul_f64(0.75), "{retry:?}");
     assert_eq!(overlay.run(3000), [OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]);
     overlay.handle_dial_failed(at(3001), peer, true);
-    assert_eq!(overlay.run(3001), [OverlayOutput::Unreachable { peer, was_linked: false }]);
+    assert_eq!(overlay.run(3001), [OverlayOutput::Unreachable { peer, was_linked: false, refused: true }]);
 }
 
 #[test]
-fn a_redial_that_gets_no_answer_is_followed_by_another_before_it_counts() {
+fn a_redial_that_gets_no_answer_is_told_from_one_that_is_refused() {
     let (own, peer) = two();
     let mut overlay = linked(own, peer);
     overlay.handle_disconnected(at(1000), peer, connection(1));
     overlay.run(1000);
     overlay.handle_dial_failed(at(5000), peer, true);
-    assert_eq!(overlay.run(5000), [OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]);
-    overlay.handle_dial_failed(at(9000), peer, true);
-    assert_eq!(overlay.run(9000), [OverlayOutput::Unreachable { peer, was_linked: true }]);
+    assert_eq!(overlay.run(5000), [OverlayOutput::Unreachable { peer, was_linked: true, refused: false }]);
+}
+
+#[test]
+fn a_host_is_tried_over_tcp_and_first_where_its_link_is() {
+    let (own, peer) = two();
+    let mut overlay = linked(own, peer);
+    let quic = "/ip4/10.0.0.7/udp/4001/quic-v1".parse().unwrap();
+    let elsewhere: Multiaddr = "/ip4/10.9.9.9/tcp/4001".parse().unwrap();
+    overlay.handle_record(at(10), peer, vec![quic, elsewhere.clone(), tcp(1)]);
+    assert_eq!(overlay.reach_addresses(&peer), [tcp(1), elsewhere]);
+    assert_eq!(overlay.reach_addresses(&PeerId::random()), []);
 }
 
 #[test]
@@ -73,7 +82,7 @@ fn a_connection_that_breaks_before_its_peer_said_what_it_is_is_confirmed_too() {
     overlay.handle_disconnected(at(2), peer, connection(1));
     assert_eq!(overlay.run(2), [OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]);
     overlay.handle_dial_failed(at(3), peer, true);
-    assert_eq!(overlay.run(3), [OverlayOutput::Unreachable { peer, was_linked: true }]);
+    assert_eq!(overlay.run(3), [OverlayOutput::Unreachable { peer, was_linked: true, refused: true }]);
 }
 
 #[test]

@@ -83,7 +83,7 @@ impl Node {
         self.accusations.handle_alive(now, presentity);
         self.service.handle_link_established(now, presentity);
         self.rumors.handle_link_established(now, presentity);
-        self.liveness.handle_link_established(presentity);
+        self.liveness.handle_link_established(now, presentity);
         self.watches.handle_in_reach(now, presentity);
         self.outbox.handle_in_reach(now, presentity);
         if dialled {

@@ -5,8 +5,9 @@
 //!
 //! A process that ends tells so: its host closes the connections. A pulled cable or lost power tells
 //! nothing, so somebody has to notice. Each node sends a *beat* every [`BEAT_INTERVAL`] to its *successor*:
-//! of its linked peers the one whose key follows its own, the first after the last. Who gets beats regularly
-//! counts on them, and looks after whoever misses one for [`BEAT_LATE`]. So everybody is watched by its
+//! of its linked peers the one whose key follows its own, the first after the last. Who gets one counts
+//! on the next, and looks after its sender if that is late by [`BEAT_LATE`], which costs a probe if the sender
+//! has another successor by then. So everybody is watched by its
 //! successor, at a cost that does not grow with the number of links.
 //!
 //! To look after a peer is a *check*. It sends a probe over the link, and soon after, unless there was a sign of
@@ -38,7 +39,7 @@ use crate::{identity::Presentity, time::Timestamp};
 #[derive(Debug)]
 pub struct Liveness {
     own: Presentity,
-    links: BTreeMap<Presentity, Beats>,
+    links: BTreeMap<Presentity, Link>,
     checks: BTreeMap<Presentity, Check>,
     /// The links that are to be checked one after the other, and when the next is.
     sweep: BTreeSet<Presentity>,
@@ -51,11 +52,10 @@ pub struct Liveness {
     outputs: VecDeque<LivenessOutput>,
 }
 
-/// The beats of a linked peer.
-#[derive(Debug, Default)]
-struct Beats {
-    last: Option<Timestamp>,
-    /// When one is missed, if they are counted on.
+/// A linked peer.
+#[derive(Debug)]
+struct Link {
+    /// When a beat of it is missed, if one is counted on.
     missed_at: Option<Timestamp>,
 }
 
@@ -117,10 +117,14 @@ impl Liveness {
         }
     }
 
-    /// A peer is linked.
-    pub fn handle_link_established(&mut self, peer: Presentity) {
-        self.links.insert(peer, Beats::default());
+    /// A peer is linked. If it is the new successor it gets a beat at once, so that it counts on the next.
+    pub fn handle_link_established(&mut self, now: Timestamp, peer: Presentity) {
+        self.links.insert(peer, Link { missed_at: None });
         self.checks.remove(&peer);
+        if self.after(self.own) == Some(peer) {
+            self.outputs.push_back(LivenessOutput::Beat(peer));
+            self.beat_at = now + BEAT_INTERVAL;
+        }
     }
 
     /// A peer is linked no more. Unless it was closed on purpose, its host is asked whether it is still there.
@@ -139,13 +143,11 @@ impl Liveness {
         self.sweep.remove(&peer);
     }
 
-    /// A peer's beat came. If they come regularly, the next is counted on.
+    /// A peer's beat came, and the next is counted on.
     pub fn handle_beat(&mut self, now: Timestamp, peer: Presentity) {
         self.handle_alive(peer);
-        if let Some(beats) = self.links.get_mut(&peer) {
-            let regular = beats.last.is_some_and(|before| now.since(before) < BEAT_INTERVAL + BEAT_LATE);
-            beats.last = Some(now);
-            beats.missed_at = regular.then(|| now + BEAT_INTERVAL + BEAT_LATE);
+        if let Some(link) = self.links.get_mut(&peer) {
+            link.missed_at = Some(now + BEAT_INTERVAL + BEAT_LATE);
         }
     }
 
@@ -213,14 +215,14 @@ impl Liveness {
                 self.check(now, peer, cause);
             }
             // So may the beats.
-            let counted_on = self.links.values_mut().filter_map(|beats| beats.missed_at.as_mut());
+            let counted_on = self.links.values_mut().filter_map(|link| link.missed_at.as_mut());
             counted_on.for_each(|missed_at| *missed_at = now + BEAT_LATE);
         }
         self.beat(now);
         self.turn(now);
         self.sweep(now);
-        let missed = self.links.iter_mut().filter_map(|(peer, beats)| {
-            beats.missed_at.take_if(|at| *at <= now)?;
+        let missed = self.links.iter_mut().filter_map(|(peer, link)| {
+            link.missed_at.take_if(|at| *at <= now)?;
             Some(*peer)
         });
         for peer in missed.collect::<Vec<_>>() {
@@ -240,7 +242,7 @@ impl Liveness {
         if self.links.is_empty() {
             return checks.min();
         }
-        let missed = self.links.values().filter_map(|beats| beats.missed_at);
+        let missed = self.links.values().filter_map(|link| link.missed_at);
         let sweep = (!self.sweep.is_empty()).then_some(self.sweep_at);
         checks.chain(missed).chain(sweep).chain([self.beat_at, self.turn_at]).min()
     }

@@ -75,7 +75,7 @@ pub enum Command {
     Id,
     /// List who is there, with status, note and how fresh that is
     #[command(after_help = help::WHO)]
-    Who,
+    Who(ListArguments),
     /// Set the own status, note and activities, and tell everybody
     #[command(after_help = help::SET)]
     Set(SetArguments),
@@ -135,6 +135,14 @@ pub struct UpArguments {
     /// Neither look for others on the LAN by mDNS nor answer
     #[arg(long)]
     pub no_mdns: bool,
+}
+
+/// `here who`.
+#[derive(Debug, Clone, Args)]
+pub struct ListArguments {
+    /// Tell of one alone whether they are in contact, since when, and who says so
+    #[arg(long, value_name = "WHO")]
+    pub why: Option<String>,
 }
 
 /// `here watch` and `here fetch`.

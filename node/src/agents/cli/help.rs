@@ -64,6 +64,7 @@ the last known state.
 
 Examples:
   here who
+  here who --why bob
   here who --json | jq -r '.presentities[] | select(.contact.state == \"present\") | .name'";
 
 pub(super) const SET: &str = "\

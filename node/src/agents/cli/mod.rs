@@ -36,7 +36,7 @@ use clap::Parser;
 use serde_json::json;
 
 use self::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, ListArguments},
     exit::Exit,
     failure::Failure,
     interrupt::Interrupt,
@@ -86,7 +86,8 @@ async fn dispatch(command: &Command, context: &Context) -> Result<Exit> {
         Command::Up(arguments) => up::run(context, arguments).await,
         Command::Down => commands::node::down(context).await,
         Command::Id => commands::node::id(context).await,
-        Command::Who => commands::who::run(context).await,
+        Command::Who(ListArguments { why: None }) => commands::who::run(context).await,
+        Command::Who(ListArguments { why: Some(who) }) => commands::who::why(context, who).await,
         Command::Set(arguments) => commands::set::run(context, arguments).await,
         Command::Watch(arguments) => commands::watch::run(context, &arguments.who).await,
         Command::Fetch(arguments) => commands::fetch::run(context, &arguments.who).await,

@@ -19,7 +19,7 @@ use super::{
     times::{age, moment, since},
 };
 use crate::local_api::documents::{
-    BasicWord, ContactStateWord, DocumentTime, EvidenceWord, NoteDocument, PersonDocument,
+    BasicWord, ContactStateWord, DocumentTime, EvidenceWord, GroundsWord, NoteDocument, PersonDocument,
     PresentityDocument, TupleDocument,
 };
 
@@ -104,6 +104,26 @@ pub(super) fn evidence(evidence: EvidenceWord) -> &'static str {
     }
 }
 
+/// Whether somebody is in contact, in a few words.
+pub(super) fn contact_state(state: ContactStateWord) -> &'static str {
+    match state {
+        ContactStateWord::Present => "present",
+        ContactStateWord::Suspect => "suspect",
+        ContactStateWord::Left => "left",
+        ContactStateWord::Lost => "out of contact",
+    }
+}
+
+/// In what way somebody gets no sign of life.
+pub(super) fn grounds(grounds: GroundsWord) -> &'static str {
+    match grounds {
+        GroundsWord::Silent => "it does not answer yet",
+        GroundsWord::Refused => "its host says that nobody listens any more",
+        GroundsWord::Unreachable => "neither it nor its host answers",
+        GroundsWord::Unresponsive => "its host takes connections, and it says nothing on them",
+    }
+}
+
 /// How a state is coloured, where there is colour.
 pub(super) fn style(presentity: &PresentityDocument) -> Style {
     match (presentity.contact.state, presentity.leading_tuple().map(|tuple| tuple.status.basic)) {
@@ -183,6 +203,7 @@ pub(super) mod tests {
             "uri": "pres:12D3KooWNoRtqPmYSWAfhEvYXBLL5rX9aqZUTDfdSDrH3CUBNqnj@lan.alt",
             "self": false, "petname": null, "name": "Bob",
             "contact": { "state": "present", "since": "2030-03-05T11:03:00.000Z", "evidence": "connected" },
+            "accused": [],
             "heard_at": "2030-03-05T11:03:04.000Z", "age_seconds": 3.0,
             "version": { "incarnation": 1, "sequence": 2 },
             "tuples": [{

@@ -29,7 +29,7 @@ pub use people::{
     WatchDocument, WatchStateWord,
 };
 pub use presence::{
-    BasicWord, CommunicationDocument, ContactDocument, ContactStateWord, EvidenceWord, FetchedDocument,
+    AccusedDocument, BasicWord, CommunicationDocument, ContactDocument, ContactStateWord, EvidenceWord, GroundsWord, FetchedDocument,
     NoteDocument, PresentitiesDocument, PresentityDocument, SourceWord, StatusDocument, TupleDocument,
     VersionDocument,
 };

@@ -7,7 +7,8 @@ use hereabouts_protocol::{
     presence::{
         information::{Basic, Extensions, InformationError, Note, PresenceInformation},
         record::Version,
-        service::{Contact, ContactState, Evidence, PresentityView},
+        service::{AccusedBy, Contact, ContactState, Evidence, PresentityView},
+        suspicion::Grounds,
     },
     time::UnixTime,
 };
@@ -27,6 +28,7 @@ use crate::{
 fn a_presentity_is_written_as_promised() {
     let document = PresentityDocument::new(&view(2, "Bob"), &Realm::default(), at(12_345));
     let id = somebody(2).to_string();
+    let accuser = somebody(7).to_string();
     let expected = json!({
         "id": id,
         "short_id": somebody(2).short_id(),
@@ -35,6 +37,7 @@ fn a_presentity_is_written_as_promised() {
         "petname": null,
         "name": "Bob",
         "contact": {"state": "lost", "since": "1970-01-01T00:00:01.000Z", "evidence": "link-lost"},
+        "accused": [{"by": accuser, "grounds": "refused", "since": "1970-01-01T00:00:01.000Z"}],
         "heard_at": "1970-01-01T00:00:02.000Z",
         "age_seconds": 10.345,
         "version": {"incarnation": 3, "sequence": 2},
@@ -329,6 +332,7 @@ fn view(number: u8, name: &str) -> PresentityView {
         information: Some(information),
         contact: Contact { state: ContactState::Lost, since: at(1_000), evidence: Evidence::LinkLost },
         heard_at: at(2_000),
+        accused: vec![AccusedBy { accuser: somebody(7), grounds: Grounds::Refused, since: at(1_000) }],
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
         words,
     },
     local_api::documents::{
-        ContactStateWord, DocumentTime, FetchedDocument, NoteDocument, PresentityDocument, SourceWord,
+        DocumentTime, FetchedDocument, NoteDocument, PresentityDocument, SourceWord,
     },
 };
 
@@ -89,12 +89,7 @@ fn markup(
 }
 
 fn contact(presentity: &PresentityDocument, now: &Zoned) -> String {
-    let state = match presentity.contact.state {
-        ContactStateWord::Present => "present",
-        ContactStateWord::Suspect => "does not answer",
-        ContactStateWord::Left => "left",
-        ContactStateWord::Lost => "out of contact",
-    };
+    let state = words::contact_state(presentity.contact.state);
     let since = moment(words::timestamp(presentity.contact.since), now);
     format!("{state} since {since} ({})", words::evidence(presentity.contact.evidence))
 }
