@@ -59,6 +59,8 @@ struct Plan {
     quiet: Duration,
     changes: usize,
     leaves: usize,
+    kills: usize,
+    pulls: usize,
     starts: usize,
     json: Option<PathBuf>,
 }
@@ -70,6 +72,8 @@ impl Plan {
             quiet: Duration::from_secs(60),
             changes: 100,
             leaves: 100,
+            kills: 20,
+            pulls: 10,
             starts: 10,
             json: None,
         };
@@ -78,7 +82,8 @@ impl Plan {
             match argument.as_str() {
                 "--test" => {
                     let (hosts, quiet) = (vec![2], Duration::from_secs(1));
-                    plan = Self { hosts, quiet, changes: 2, leaves: 1, starts: 1, json: plan.json };
+                    let json = plan.json;
+                    plan = Self { hosts, quiet, changes: 2, leaves: 1, kills: 1, pulls: 1, starts: 1, json };
                 }
                 "--hosts" => {
                     let list = arguments.next().unwrap_or_default();
@@ -143,6 +148,11 @@ fn measure(lab: &Lab, count: usize, plan: &Plan) -> Vec<Value> {
     row("resident memory of each node", "MB", "20 / 20", memory);
     let leaves = (0..plan.leaves).map(|number| leave_seen_by_all(&mut nodes, number)).collect();
     row("clean leave seen by all", "ms", "- / 1000", leaves);
+    let kills = (0..plan.kills).map(|number| kill_seen_by_all(&mut nodes, number)).collect();
+    row("kill -9 seen by all", "ms", "- / 2000", kills);
+    let (pulls, returns) = (0..plan.pulls).map(|number| cable_pulled(&hosts, &nodes, number)).unzip();
+    row("pulled cable seen by all", "ms", "- / 6000", pulls);
+    row("return after that seen by all", "ms", "- / 5000", returns);
     rows
 }
 
@@ -219,16 +229,65 @@ fn leave_seen_by_all(nodes: &mut [Node], number: usize) -> f64 {
         milliseconds_since(start, &left)
     });
     let last = times.fold(0.0, f64::max);
+    nodes.get_mut(leaving).expect("the number is below the count").wait_end();
+    bring_back(nodes, leaving, &marks);
+    last
+}
 
-    let subject = nodes.get_mut(leaving).expect("the number is below the count");
-    subject.wait_end();
-    subject.restart();
-    let subject = nodes.get(leaving).expect("the number is below the count");
-    for (node, mark) in nodes.iter().zip(marks).filter(|(node, _)| node.id() != subject.id()) {
+/// Ends one node with SIGKILL, and starts it again for the next time. Milliseconds until the last of the
+/// others shows it lost.
+fn kill_seen_by_all(nodes: &mut [Node], number: usize) -> f64 {
+    let killed = number % nodes.len();
+    let marks: Vec<usize> = nodes.iter().map(|node| node.lines().count()).collect();
+    let id = nodes.get(killed).map(|node| node.id().to_owned()).expect("the number is below the count");
+    let start = SystemTime::now();
+    nodes.get_mut(killed).expect("the number is below the count").kill9();
+    let others = nodes.iter().zip(&marks).enumerate().filter(|(index, _)| *index != killed);
+    let times = others.map(|(_, (node, &mark))| {
+        let lost = |event: &Value| event["event"] == "lost" && event["presentity"]["id"] == id.as_str();
+        milliseconds_since(start, &node.wait_event(mark, "the loss", lost))
+    });
+    let last = times.fold(0.0, f64::max);
+    bring_back(nodes, killed, &marks);
+    last
+}
+
+/// Starts a node again, and waits until it and all others see each other.
+fn bring_back(nodes: &mut [Node], gone: usize, marks: &[usize]) {
+    nodes.get_mut(gone).expect("the number is below the count").restart();
+    let subject = nodes.get(gone).expect("the number is below the count");
+    for (node, &mark) in nodes.iter().zip(marks).filter(|(node, _)| node.id() != subject.id()) {
         node.wait_event(mark, "the return", |event| is_about(event, subject, &["returned"]));
         subject.wait_event(0, "the others", |event| is_about(event, node, &["appeared", "returned"]));
     }
-    last
+}
+
+/// Pulls the cable of one host, and plugs it in again when all see what that means. Milliseconds until the last
+/// of the others shows its node lost, and from plugging it in until all show each other present.
+fn cable_pulled(hosts: &[Host], nodes: &[Node], number: usize) -> (f64, f64) {
+    let pulled = number % nodes.len();
+    let (host, subject) = hosts.iter().zip(nodes).nth(pulled).expect("the number is below the count");
+    let others = || nodes.iter().filter(|node| node.id() != subject.id());
+    // Of one pair, which sees which.
+    let pairs = || others().flat_map(|node| [(node, subject), (subject, node)]);
+    let marks = || pairs().map(|(node, _)| node.lines().count()).collect::<Vec<_>>();
+    let last = |start, marks: &[usize], kind: &str, all: bool| {
+        let times = pairs().zip(marks).filter(|((_, seen), _)| all || seen.id() == subject.id());
+        let times = times.map(|((node, seen), &mark)| {
+            let event = node.wait_event(mark, kind, |event| is_about(event, seen, &[kind]));
+            milliseconds_since(start, &event)
+        });
+        times.fold(0.0, f64::max)
+    };
+    let before = marks();
+    let start = SystemTime::now();
+    host.cut_cable(0);
+    let lost = last(start, &before, "lost", false);
+    last(start, &before, "lost", true);
+    let before = marks();
+    let start = SystemTime::now();
+    host.mend_cable(0);
+    (lost, last(start, &before, "returned", true))
 }
 
 /// Bytes that each host sends in a second, and milliseconds that its node takes of a processor, while nobody

@@ -1,8 +1,6 @@
 //! Who is shown in contact when hosts, cables and processes fail: real `here` processes on hosts of a virtual
 //! Ethernet segment. How fast it goes is measured in `benches/lan.rs`.
 
-#![expect(clippy::indexing_slicing, reason = "what is missing in a JSON document reads as null")]
-
 mod lab;
 
 use std::time::{Duration, Instant};

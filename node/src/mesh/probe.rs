@@ -157,25 +157,24 @@ impl Handler {
     /// What the peer sends on its stream; nothing more if that ended.
     fn poll_inbound(&mut self, cx: &mut Context<'_>) -> Poll<Option<Came>> {
         let Some(line) = &mut self.inbound else { return Poll::Pending };
-        let came = loop {
-            // An answer that cannot be written holds up the next probe.
-            match ready!(line.poll_written(cx)) {
-                Ok(()) => (),
-                Err(_) => break None,
-            }
-            match ready!(line.poll_byte(cx)) {
-                Ok(BEAT) => return Poll::Ready(Some(Came { beat: true })),
-                Ok(PROBE) => {
-                    line.write(ANSWER);
-                    // Begins at once; the rest of it is for the next poll.
-                    let _ = line.poll_written(cx);
-                    return Poll::Ready(Some(Came { beat: false }));
-                }
-                Ok(_) | Err(_) => break None,
-            }
+        // An answer that cannot be written holds up the next probe.
+        let came = match ready!(line.poll_written(cx)) {
+            Ok(()) => ready!(line.poll_byte(cx)),
+            Err(error) => Err(error),
         };
-        self.inbound = None;
-        Poll::Ready(came)
+        match came {
+            Ok(BEAT) => Poll::Ready(Some(Came { beat: true })),
+            Ok(PROBE) => {
+                line.write(ANSWER);
+                // Begins at once; the rest of it is for the next poll.
+                let _ = line.poll_written(cx);
+                Poll::Ready(Some(Came { beat: false }))
+            }
+            Ok(_) | Err(_) => {
+                self.inbound = None;
+                Poll::Ready(None)
+            }
+        }
     }
 
     /// Sends what is wanted, and takes in answers.

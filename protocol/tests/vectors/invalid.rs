@@ -4,6 +4,7 @@ use hereabouts_protocol::{
     presence::{
         information::PresenceInformation,
         record::{FORMAT, NodeAddress, RECORD_BYTES_MAX, RecordBody, SIGNING_DOMAIN, SealedView},
+        suspicion::{self, SuspicionBody},
     },
     wire::{
         codec::encode,
@@ -12,7 +13,7 @@ use hereabouts_protocol::{
 };
 use libp2p_identity::Keypair;
 
-use super::samples::{body, key, message, presentity, sized};
+use super::samples::{self, body, key, message, presentity, sized};
 
 /// Bytes that are to be refused.
 pub(super) struct Invalid {
@@ -28,7 +29,39 @@ pub(super) fn invalid() -> Vec<Invalid> {
     records
         .map(|(name, reason, bytes)| Invalid { name, frame: "PresenceRecord", reason, bytes })
         .chain(frames.map(|(name, frame, reason, bytes)| Invalid { name, frame, reason, bytes }))
+        .chain(invalid_suspicions())
         .collect()
+}
+
+fn invalid_suspicions() -> Vec<Invalid> {
+    let (_, suspicion, _) = samples::suspicions().swap_remove(0);
+    let changed = |change: fn(&mut SuspicionBody)| {
+        let mut body = suspicion.body().clone();
+        change(&mut body);
+        let encoded = encode(&body);
+        let signature = key(1).sign(&[suspicion::SIGNING_DOMAIN, &encoded].concat()).unwrap();
+        [encoded, signature].concat()
+    };
+    let mut flipped = suspicion.bytes().to_vec();
+    *flipped.last_mut().unwrap() ^= 1;
+    let suspicions = [
+        ("a suspicion with a flipped bit in its signature", "forged", flipped),
+        ("a suspicion of nobody", "over-limit", changed(|body| body.accusations.clear())),
+        (
+            "a suspicion of its accuser",
+            "over-limit",
+            changed(|body| body.accusations[0].subject = body.accuser),
+        ),
+        (
+            "a suspicion of one presentity twice",
+            "over-limit",
+            changed(|body| body.accusations.push(body.accusations[0])),
+        ),
+        ("a suspicion of another realm", "foreign-realm", changed(|body| body.realm = "attic".parse().unwrap())),
+        ("a suspicion of another format", "malformed", changed(|body| body.format = 3)),
+    ];
+    let invalid = |(name, reason, bytes)| Invalid { name, frame: "Suspicion", reason, bytes };
+    suspicions.into_iter().map(invalid).collect()
 }
 
 fn forged_records() -> Vec<(&'static str, &'static str, Vec<u8>)> {
@@ -43,7 +76,7 @@ fn forged_records() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         [encoded.clone(), signature].concat()
     };
     vec![
-        ("a format of the future", "unknown-format", changed(|bytes| bytes[0] = 2)),
+        ("a format of the future", "unknown-format", changed(|bytes| bytes[0] = 3)),
         ("a flipped bit in the signature", "forged", changed(|bytes| *bytes.last_mut().unwrap() ^= 1)),
         ("a flipped bit in the version", "forged", changed(|bytes| bytes[INCARNATION_AT] ^= 2)),
         ("signed by another key", "forged", signed_with(&key(2), SIGNING_DOMAIN)),

@@ -11,6 +11,7 @@ use hereabouts_protocol::{
         information::{Extensions, OtherPresenceMarkup, PresenceInformation, PresenceTuple},
         reconciliation::{Difference, Digest, Line},
         record::{RecordBody, Version},
+        suspicion::{Accusation, SuspicionBody},
     },
     wire::frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
 };
@@ -31,6 +32,23 @@ pub(super) fn body(body: &RecordBody) -> Value {
             .map(|view| json!({ "key_id": hex(&view.key_id), "ciphertext": hex(&view.ciphertext) }))
             .collect::<Vec<_>>(),
         "extensions": extensions(&body.extensions),
+    })
+}
+
+pub(super) fn suspicion(body: &SuspicionBody) -> Value {
+    let accusation = |accusation: &Accusation| {
+        json!({
+            "subject": peer_id(&accusation.subject),
+            "version": version(&accusation.version),
+            "grounds": format!("{:?}", accusation.grounds),
+        })
+    };
+    json!({
+        "format": body.format,
+        "realm": body.realm.as_str(),
+        "accuser": peer_id(&body.accuser),
+        "issued": version(&body.issued),
+        "accusations": body.accusations.iter().map(accusation).collect::<Vec<_>>(),
     })
 }
 

@@ -24,6 +24,7 @@ use hereabouts_protocol::{
         reconciliation::{Difference, Digest, Line, difference, plan},
         record::{PresenceRecord, Reaction},
         service::fingerprint,
+        suspicion::Suspicion,
     },
     wire::{
         codec::{self, WireError},
@@ -48,6 +49,10 @@ fn every_vector_is_what_it_says() {
         let record = PresenceRecord::verify(&bytes(&vector["hex"]), &realm(&vector)).unwrap();
         assert_eq!(record_vector(text(&vector["name"]), &record, text(&vector["seed"])), vector);
     }
+    for vector in vectors("suspicions") {
+        let suspicion = Suspicion::verify(&bytes(&vector["hex"]), &realm(&vector)).unwrap();
+        assert_eq!(suspicion_vector(text(&vector["name"]), &suspicion, text(&vector["seed"])), vector);
+    }
     for vector in vectors("frames") {
         let (value, encoded) = decoded_frame(text(&vector["frame"]), &bytes(&vector["hex"])).unwrap();
         assert_eq!((&value, &encoded), (&vector["value"], &bytes(&vector["hex"])), "{}", vector["name"]);
@@ -65,6 +70,11 @@ fn every_invalid_vector_is_refused_for_its_reason() {
         let found = match text(&vector["frame"]) {
             "PresenceRecord" => {
                 let error = PresenceRecord::verify(&bytes, &realm(&vector)).unwrap_err();
+                assert_eq!(verdict(error.reaction()), vector["verdict"], "{}", vector["name"]);
+                error.reason()
+            }
+            "Suspicion" => {
+                let error = Suspicion::verify(&bytes, &realm(&vector)).unwrap_err();
                 assert_eq!(verdict(error.reaction()), vector["verdict"], "{}", vector["name"]);
                 error.reason()
             }
@@ -89,7 +99,7 @@ fn the_files_are_what_this_build_makes() {
             "name": invalid.name, "frame": invalid.frame, "reason": invalid.reason,
             "hex": HEXLOWER.encode(&invalid.bytes),
         });
-        if invalid.frame == "PresenceRecord" {
+        if ["PresenceRecord", "Suspicion"].contains(&invalid.frame) {
             vector["realm"] = json!("lan");
             vector["verdict"] = json!(if invalid.reason == "unknown-format" { "ignore" } else { "reject" });
         }
@@ -97,6 +107,10 @@ fn the_files_are_what_this_build_makes() {
     });
     check("identity", identity.collect());
     check("records", records.collect());
+    let suspicions = samples::suspicions().into_iter();
+    let suspicions =
+        suspicions.map(|(name, suspicion, seed)| suspicion_vector(name, &suspicion, &seed));
+    check("suspicions", suspicions.collect());
     check("frames", frames.collect());
     check("reconciliation", tables.collect());
     check("invalid", invalid.collect());
@@ -126,6 +140,18 @@ fn record_vector(name: &str, record: &PresenceRecord, seed: &str) -> Value {
         "body": json::body(record.body()),
         "hex": HEXLOWER.encode(record.bytes()),
         "fingerprint": fingerprint(record).to_string(),
+        "gossip_message_id": HEXLOWER.encode(&hash[..16]),
+    })
+}
+
+fn suspicion_vector(name: &str, suspicion: &Suspicion, seed: &str) -> Value {
+    let hash = Sha256::digest(suspicion.bytes());
+    json!({
+        "name": name,
+        "seed": seed,
+        "realm": suspicion.body().realm.as_str(),
+        "body": json::suspicion(suspicion.body()),
+        "hex": HEXLOWER.encode(suspicion.bytes()),
         "gossip_message_id": HEXLOWER.encode(&hash[..16]),
     })
 }
@@ -208,6 +234,7 @@ fn file(name: &str) -> Value {
     let text = match name {
         "identity" => include_str!("../../vectors/identity.json"),
         "records" => include_str!("../../vectors/records.json"),
+        "suspicions" => include_str!("../../vectors/suspicions.json"),
         "frames" => include_str!("../../vectors/frames.json"),
         "reconciliation" => include_str!("../../vectors/reconciliation.json"),
         "invalid" => include_str!("../../vectors/invalid.json"),

@@ -13,6 +13,7 @@ use hereabouts_protocol::{
         },
         reconciliation::{Difference, Digest, Line},
         record::{FORMAT, NodeAddress, PresenceRecord, RECORD_BYTES_MAX, RecordBody, SealedView, Version},
+        suspicion::{self, Accusation, Grounds, Suspicion, SuspicionBody},
     },
     time::UnixTime,
     wire::{
@@ -32,6 +33,10 @@ pub(super) fn about(name: &str) -> &'static str {
         "records" => {
             "Signed records that must be accepted in their realm. `hex` is body and signature, \
              made with the key of `seed`, and Ed25519 is deterministic. See protocol/WIRE.md, Records."
+        }
+        "suspicions" => {
+            "Signed suspicions that must be taken in their realm, made as records are. See \
+             protocol/WIRE.md, Suspicions."
         }
         "frames" => {
             "Frames of the two stream protocols, without the four bytes of length before them. See \
@@ -91,6 +96,33 @@ pub(super) fn records() -> Vec<(&'static str, PresenceRecord, String)> {
     let bob = signed(body(&key(2), 1, 1), &key(2));
     records.push(("another presentity", bob, HEXLOWER.encode(&[2; 32])));
     records
+}
+
+pub(super) fn suspicions() -> Vec<(&'static str, Suspicion, String)> {
+    let grounds = [Grounds::Silent, Grounds::Refused, Grounds::Unreachable, Grounds::Unresponsive];
+    let accusations = |count: u8| -> Vec<_> {
+        let of = |number: u8| Accusation {
+            subject: presentity(&key(number + 10)),
+            version: Version { incarnation: 1, sequence: u64::from(number) * 1000 },
+            grounds: grounds[usize::from(number) % grounds.len()],
+        };
+        (0..count).map(of).collect()
+    };
+    let body = |realm: &str, count| SuspicionBody {
+        format: suspicion::FORMAT,
+        realm: realm.parse().unwrap(),
+        accuser: presentity(&key(1)),
+        issued: Version { incarnation: 2, sequence: 1 },
+        accusations: accusations(count),
+    };
+    let bodies = [
+        ("one that is silent", body("lan", 1)),
+        ("all grounds", body("lan", 4)),
+        ("another realm", body("attic", 2)),
+        ("the most", body("lan", 16)),
+    ];
+    let signed = |(name, body)| (name, Suspicion::sign(body, &key(1)).unwrap(), HEXLOWER.encode(&[1; 32]));
+    bodies.into_iter().map(signed).collect()
 }
 
 /// Name, type, value and bytes of each frame.

@@ -78,38 +78,41 @@ impl Mesh {
                 self.later(asker, run, Event::Input(NodeInput::RequestFailed { token, failure }));
             }
             NodeOutput::Rejected(_) => (),
-            NodeOutput::Probe(peer) => {
-                let other = self.linked(seat).into_iter().find(|other| self.who(*other) == peer);
-                if other.is_some() {
-                    self.later(seat, run, Event::Input(NodeInput::Alive(peer)));
-                }
-            }
-            NodeOutput::Beat(peer) => {
-                let other = self.linked(seat).into_iter().find(|other| self.who(*other) == peer);
-                if let Some(other) = other {
-                    let beat = Event::Input(NodeInput::Beat(self.who(seat)));
-                    self.later(other, self.seats[other].run, beat);
-                }
-            }
-            NodeOutput::Reach(peer) => {
-                let other = (0..self.seats.len()).find(|other| self.who(*other) == peer);
-                let reach = match other {
-                    Some(other) if !self.runs(other) => Reach::Refused,
-                    Some(other) if !self.cut.contains(&(seat.min(other), seat.max(other))) => Reach::Accepted,
-                    _ => Reach::Silent,
-                };
-                self.later(seat, run, Event::Input(NodeInput::Reached { presentity: peer, reach }));
-            }
-            NodeOutput::Disconnect(peer) => {
-                let other = self.linked(seat).into_iter().find(|other| self.who(*other) == peer);
-                if let Some(other) = other {
-                    self.unlink(seat, other);
+            NodeOutput::Probe(peer)
+            | NodeOutput::Beat(peer)
+            | NodeOutput::Reach(peer)
+            | NodeOutput::Disconnect(peer) => {
+                if let Some(other) = (0..self.seats.len()).find(|other| self.who(*other) == peer) {
+                    self.sign_of_life(seat, other, &output);
                 }
             }
             NodeOutput::Departed(presentity) => {
                 self.seats[seat].addresses.remove(&presentity);
             }
             NodeOutput::Notice(notice) => self.seats[seat].notices.push(notice),
+        }
+    }
+
+    /// Beats, probes, and what follows if they stay away.
+    fn sign_of_life(&mut self, seat: usize, other: usize, output: &NodeOutput) {
+        let (run, peer) = (self.seats[seat].run, self.who(other));
+        let linked = self.linked(seat).contains(&other);
+        match output {
+            NodeOutput::Probe(_) if linked => self.later(seat, run, Event::Input(NodeInput::Alive(peer))),
+            NodeOutput::Beat(_) if linked => {
+                let beat = Event::Input(NodeInput::Beat(self.who(seat)));
+                self.later(other, self.seats[other].run, beat);
+            }
+            NodeOutput::Reach(_) => {
+                let reach = match self.cut.contains(&(seat.min(other), seat.max(other))) {
+                    true => Reach::Silent,
+                    false if self.runs(other) => Reach::Accepted,
+                    false => Reach::Refused,
+                };
+                self.later(seat, run, Event::Input(NodeInput::Reached { presentity: peer, reach }));
+            }
+            NodeOutput::Disconnect(_) => self.unlink(seat, other),
+            _ => (),
         }
     }
 
