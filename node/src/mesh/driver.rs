@@ -304,6 +304,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 // It may be gone by now.
                 let _ = self.swarm.disconnect_peer_id(presentity.peer_id());
             }
+            NodeOutput::Lost(presentity) => self.overlay.handle_lost(presentity.peer_id()),
             NodeOutput::Departed(presentity) => self.overlay.handle_departed(presentity.peer_id()),
             NodeOutput::Recall { token, key } => {
                 let recall = self.storage.was_received(key);

@@ -125,6 +125,15 @@ impl Overlay {
         }
     }
 
+    /// The peer is out of contact, so others say as well: those that may be there are dialled before it.
+    pub(super) fn handle_lost(&mut self, peer: PeerId) {
+        if let Some(known) = self.peers.get_mut(&peer).filter(|known| known.connections.is_empty()) {
+            known.confirming = false;
+            known.tries = known.tries.max(TRIES_FEW + 1);
+        }
+        self.reschedule(&peer);
+    }
+
     /// The peer said goodbye: nothing is to be redialled.
     pub(super) fn handle_departed(&mut self, peer: PeerId) {
         if let Some(known) = self.peers.get_mut(&peer) {

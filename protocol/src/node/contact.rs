@@ -20,6 +20,7 @@ impl Node {
         self.outbox.handle_alive(now, presentity);
         self.liveness.handle_alive(presentity);
         if self.linked.contains(&presentity) {
+            self.undoubted(now, presentity);
             self.accusations.handle_alive(now, presentity);
         }
     }
@@ -54,13 +55,15 @@ impl Node {
                     self.accusations.handle_silent(now, accusation, version);
                 }
             }
-            LivenessOutput::HostLives(peer) => self.accusations.handle_host_lives(now, peer),
-            LivenessOutput::Found { peer, cause: Cause::Hearsay, .. } => {
-                self.service.handle_suspected(now, peer);
-                self.believe(now, peer);
+            LivenessOutput::HostLives(peer) => {
+                self.undoubted(now, peer);
+                self.accusations.handle_host_lives(now, peer);
             }
             LivenessOutput::Found { peer, grounds, cause } => {
-                self.found(now, peer, grounds, cause == Cause::LinkDown);
+                if cause != Cause::Hearsay {
+                    self.found(now, peer, grounds, cause == Cause::LinkDown);
+                }
+                self.suspect(now, peer);
                 self.believe(now, peer);
             }
         }
@@ -77,10 +80,18 @@ impl Node {
         let able = self.able(&subject);
         self.accusations.handle_accusation(now, own, accusation, version, able);
         if grounds == Grounds::Refused && link_broke {
-            self.service.handle_lost(now, subject, Evidence::LinkLost);
-        } else {
-            self.service.handle_suspected(now, subject);
+            self.lose(now, subject, Evidence::LinkLost);
         }
+        if self.linked.contains(&subject) {
+            // Gossip is to take other ways, and the redial is under way when the peer comes back.
+            self.outputs.push_back(NodeOutput::Disconnect(subject));
+        }
+    }
+
+    fn lose(&mut self, now: Timestamp, presentity: Presentity, evidence: Evidence) {
+        self.doubted.remove(&presentity);
+        self.service.handle_lost(now, presentity, evidence);
+        self.outputs.push_back(NodeOutput::Lost(presentity));
     }
 
     pub(super) fn accusations_output(&mut self, now: Timestamp, output: AccusationsOutput) {
@@ -92,16 +103,21 @@ impl Node {
                 }
             }
             AccusationsOutput::Suspected(presentity) => {
-                if self.service.is_in_contact(&presentity) {
+                if self.service.is_in_contact(&presentity) && !self.is_accused_by_this_node(&presentity) {
                     self.liveness.handle_hearsay(now, presentity);
                 }
-                if !self.liveness.is_checking(&presentity) {
-                    self.service.handle_suspected(now, presentity);
-                }
+                self.suspect(now, presentity);
             }
             AccusationsOutput::Cleared(presentity) => self.service.handle_cleared(now, presentity),
             AccusationsOutput::Believed(presentity) => self.believe(now, presentity),
             AccusationsOutput::Refute => self.publication.handle_accused(now),
+        }
+    }
+
+    /// Somebody is suspect if accused, once this node has looked for itself.
+    fn suspect(&mut self, now: Timestamp, presentity: Presentity) {
+        if self.accusations.is_suspected(&presentity) && !self.liveness.is_checking(&presentity) {
+            self.service.handle_suspected(now, presentity);
         }
     }
 
@@ -110,7 +126,7 @@ impl Node {
         if !self.accusations.is_believed(&presentity) || self.liveness.is_checking(&presentity) {
             return;
         }
-        self.service.handle_lost(now, presentity, Evidence::Accused);
+        self.lose(now, presentity, Evidence::Accused);
         if self.linked.contains(&presentity) {
             self.outputs.push_back(NodeOutput::Disconnect(presentity));
         }
@@ -156,15 +172,21 @@ impl Node {
         offered
     }
 
-    /// A peer tells that it believes somebody lost, whose record it has. Whoever is linked with that one looks;
-    /// that one itself refutes it.
+    /// A peer tells that it believes somebody lost, whose record it has: it accuses, to this node alone. The
+    /// accused is told so, if it lives, since it can refute what others believe of it.
     pub(super) fn told_lost(&mut self, now: Timestamp, peer: Presentity, record: &PresenceRecord) {
         let subject = record.presentity();
-        if subject == self.presentity() {
-            let accusation = Accusation { subject, version: record.version(), grounds: Grounds::Unreachable };
-            self.accused(now, peer, accusation);
-        } else {
-            self.liveness.handle_told(now, subject);
+        let is_news = subject == self.presentity() || self.service.is_in_contact(&subject);
+        let accusation = Accusation { subject, version: record.version(), grounds: Grounds::Unreachable };
+        if is_news && self.accused(now, peer, accusation) == Offered::News && subject != self.presentity() {
+            self.doubted.insert(subject);
+        }
+    }
+
+    /// A sign of life of one that another node believes lost.
+    fn undoubted(&mut self, now: Timestamp, presentity: Presentity) {
+        if self.doubted.remove(&presentity) {
+            self.tell_accused(now, presentity);
         }
     }
 
@@ -189,6 +211,10 @@ impl Node {
             since: self.clock.unix(accused.at),
         });
         by.collect()
+    }
+
+    pub(super) fn is_accused_by_this_node(&self, presentity: &Presentity) -> bool {
+        self.accusations.of(presentity).iter().any(|accused| accused.accuser == self.presentity())
     }
 
     fn known_version(&self, presentity: &Presentity) -> Option<Version> {

@@ -85,6 +85,8 @@ pub struct Node {
     rumors: Rumors,
     liveness: Liveness,
     accusations: Accusations,
+    /// Those whom another node told to be lost, while this node looks for itself.
+    doubted: BTreeSet<Presentity>,
     reconcile_at: Timestamp,
     /// What the store refused is to be stored then, and what it waited before.
     store_again: Option<(Timestamp, Duration)>,
@@ -132,6 +134,7 @@ impl Node {
             rumors: Rumors::new(now, StdRng::from_rng(&mut random)),
             liveness: Liveness::new(now, publication.presentity(), StdRng::from_rng(&mut random)),
             accusations: Accusations::new(publication.presentity(), StdRng::from_rng(&mut random)),
+            doubted: BTreeSet::new(),
             reconcile_at: now + RECONCILIATION_INTERVAL.mul_f64(random.random_range(0.5..1.5)),
             store_again: None,
             refused: BTreeMap::new(),
@@ -163,7 +166,8 @@ impl Node {
                 self.linked.remove(&presentity);
                 self.service.handle_link_down(presentity);
                 self.rumors.handle_link_down(now, presentity);
-                let gone = !self.service.is_in_contact(&presentity);
+                let known = self.is_accused_by_this_node(&presentity);
+                let gone = known || !self.service.is_in_contact(&presentity);
                 self.liveness.handle_link_down(now, presentity, gone);
             }
             NodeInput::Unreachable { presentity, was_linked, refused } => {
@@ -595,6 +599,7 @@ impl Node {
         if offered == Offered::Newer {
             self.rumors.handle_newer(presentity);
             self.accusations.handle_record(now, presentity, version);
+            self.doubted.remove(&presentity);
             if linked {
                 self.service.handle_link_established(now, presentity);
             }
@@ -621,7 +626,7 @@ impl Node {
     }
 
     fn own_line(&self) -> Option<Line> {
-        self.publication.record().map(|own| (own.presentity(), own.version(), fingerprint(own)))
+        self.publication.record().map(|own| (own.presentity(), own.version(), fingerprint(own), false))
     }
 
     fn told(&self, now: Timestamp, presentity: &Presentity) -> Option<ToldRecord> {

@@ -185,6 +185,8 @@ pub enum NodeOutput {
     Reach(Presentity),
     /// Close all connections with a peer: they are dead ends. Whether it is gone a new one is to tell.
     Disconnect(Presentity),
+    /// The presentity is lost: others are to be dialled before it.
+    Lost(Presentity),
     /// The presentity's node said goodbye: it is not to be dialled.
     Departed(Presentity),
     /// A peer can be reached at these addresses, so its record says.

@@ -248,6 +248,11 @@ impl Accusations {
         self.subjects.get(subject).map_or(&[], |entry| &entry.accused)
     }
 
+    /// Whether an accusation of `subject` counts.
+    pub fn is_suspected(&self, subject: &Presentity) -> bool {
+        self.subjects.get(subject).is_some_and(|entry| entry.since.is_some())
+    }
+
     /// Whether the wait of `subject` is over.
     pub fn is_believed(&self, subject: &Presentity) -> bool {
         self.subjects.get(subject).is_some_and(|entry| entry.believed)

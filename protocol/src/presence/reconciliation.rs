@@ -6,7 +6,8 @@
 //! The initiator sends a [`Digest`]: the sum of the fingerprints in each of 2^bits ranges of keys. The
 //! responder, which keeps no state, answers with the versions it holds in the ranges that differ, none if
 //! the tables are equal. The initiator then sends the records that it has newer and asks for those that
-//! the other has newer, in one exchange. If a limit of a frame cut something off, another round follows as
+//! the other has newer, in one exchange; so are those of one version that one of them believes lost and the
+//! other does not. If a limit of a frame cut something off, another round follows as
 //! long as rounds make progress. Two tables of N records that are equal cost one small round trip; a
 //! newcomer costs what its records weigh.
 //!
@@ -20,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use super::record::{RECORD_BYTES_MAX, Version};
 use crate::identity::Presentity;
 
-/// One line of a table: a presentity, its version and the fingerprint of its record.
-pub type Line = (Presentity, Version, u64);
+/// One line of a table: a presentity, its version, the fingerprint of its record, and whether it is lost.
+pub type Line = (Presentity, Version, u64, bool);
 
 /// A table in brief: for each range of keys the sum of the fingerprints in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,8 +52,9 @@ impl Digest {
 pub struct Difference {
     /// The ranges that differ, as bits of the digest's numbering; none if the tables are equal.
     pub ranges: Vec<u16>,
-    /// The responder's lines in those ranges, as many as a frame may hold.
-    pub versions: Vec<(Presentity, Version)>,
+    /// The responder's lines in those ranges, as many as a frame may hold: whose, which version, and whether
+    /// it is lost.
+    pub versions: Vec<(Presentity, Version, bool)>,
 }
 
 impl Difference {
@@ -72,9 +74,9 @@ pub fn difference(table: &[Line], digest: &Digest) -> Difference {
     let sums = (0_u16..).zip(own.iter().zip(&digest.sums));
     let differ = sums.filter(|(_, (ours, theirs))| ours != theirs).map(|(number, _)| (number, Vec::new()));
     let mut differing: BTreeMap<u16, Vec<_>> = differ.collect();
-    for (presentity, version, _) in table {
+    for (presentity, version, _, lost) in table {
         if let Some(lines) = differing.get_mut(&range(presentity, digest.bits)) {
-            lines.push((*presentity, *version));
+            lines.push((*presentity, *version, *lost));
         }
     }
     let mut ranges = Vec::new();
@@ -105,29 +107,23 @@ impl Plan {
     }
 }
 
-/// The initiator's plan. Of equal versions nothing is exchanged but in the one case that the records differ
-/// all the same, which only a key that signs twice can bring about; then both sides send theirs, for one
+/// The initiator's plan. Of equal versions nothing is exchanged but that one of the two believes the presentity
+/// lost, and in the one case that the records differ all the same, which only a key that signs twice can bring about; then both sides send theirs, for one
 /// range at a time, so that all of it fits into a frame.
 pub fn plan(table: &[Line], digest: &Digest, difference: &Difference) -> Plan {
     let differing: BTreeSet<u16> = difference.ranges.iter().copied().collect();
-    let theirs: BTreeMap<Presentity, Version> = difference.versions.iter().copied().collect();
-    let ours: BTreeMap<Presentity, Version> = table
+    let lines = difference.versions.iter();
+    let theirs: Lines = lines.map(|(presentity, version, lost)| (*presentity, (*version, *lost))).collect();
+    let ours: Lines = table
         .iter()
         .filter(|(presentity, ..)| differing.contains(&range(presentity, digest.bits)))
-        .map(|(presentity, version, _)| (*presentity, *version))
+        .map(|(presentity, version, _, lost)| (*presentity, (*version, *lost)))
         .collect();
-    let mut plan = Plan {
-        wanted: theirs
-            .iter()
-            .filter(|(key, version)| ours.get(key) < Some(version))
-            .map(|(key, _)| *key)
-            .collect(),
-        offered: ours
-            .iter()
-            .filter(|(key, version)| theirs.get(key) < Some(version))
-            .map(|(key, _)| *key)
-            .collect(),
+    // Of one version it is news that the presentity is lost.
+    let news = |of: &Lines, to: &Lines| -> Vec<Presentity> {
+        of.iter().filter(|(key, line)| to.get(key) < Some(line)).map(|(key, _)| *key).collect()
     };
+    let mut plan = Plan { wanted: news(&theirs, &ours), offered: news(&ours, &theirs) };
     if plan.wanted.is_empty() && plan.offered.is_empty() {
         let first = |key: &&Presentity| difference.ranges.first() == Some(&range(key, digest.bits));
         plan.wanted = theirs.keys().filter(|key| ours.contains_key(key)).filter(first).copied().collect();
@@ -137,11 +133,14 @@ pub fn plan(table: &[Line], digest: &Digest, difference: &Difference) -> Plan {
     plan
 }
 
+/// Versions, and who is lost.
+type Lines = BTreeMap<Presentity, (Version, bool)>;
+
 fn sums(table: &[Line], bits: u8) -> Vec<u64> {
     let mut sums = vec![0_u64; 1 << bits];
-    for (presentity, _, fingerprint) in table {
+    for (presentity, _, fingerprint, lost) in table {
         if let Some(sum) = sums.get_mut(usize::from(range(presentity, bits))) {
-            *sum = sum.wrapping_add(*fingerprint);
+            *sum = sum.wrapping_add(if *lost { !fingerprint } else { *fingerprint });
         }
     }
     sums

@@ -23,7 +23,7 @@ fn table(entries: impl IntoIterator<Item = u64>) -> Table {
 }
 
 fn lines(table: &Table) -> Vec<Line> {
-    table.iter().map(|(presentity, (version, fingerprint))| (*presentity, *version, *fingerprint)).collect()
+    table.iter().map(|(presentity, (version, fingerprint))| (*presentity, *version, *fingerprint, false)).collect()
 }
 
 fn merge(table: &mut Table, presentity: Presentity, new: (Version, u64)) {
@@ -150,7 +150,7 @@ fn a_frame_lists_fifteen_hundred_lines_and_not_one_more() {
         (0..count).map(move |number| {
             let mut bytes = [first; 32];
             bytes[1..3].copy_from_slice(&number.to_be_bytes());
-            (Presentity::from_public_key_bytes(bytes), Version::default(), 1)
+            (Presentity::from_public_key_bytes(bytes), Version::default(), 1, false)
         })
     };
     let listed = |of_each: [u16; 2]| {
@@ -209,6 +209,18 @@ fn merged(one: &Table, other: &Table) -> Table {
     merged
 }
 
+#[test]
+fn who_believes_somebody_lost_tells_so_whoever_does_not_and_is_told() {
+    let line = |number: u64, lost: bool| {
+        let (version, fingerprint) = entry(1, mixed(number));
+        (who(number), version, fingerprint, lost)
+    };
+    let (ours, theirs) = ([line(1, true), line(2, false), line(3, true)], [line(1, false), line(2, true), line(3, true)]);
+    let digest = Digest::of(&ours);
+    let plan = plan(&ours, &digest, &difference(&theirs, &digest));
+    assert_eq!((plan.wanted, plan.offered), (vec![who(2)], vec![who(1)]));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
@@ -235,7 +247,7 @@ proptest! {
         let table = lines(&table(0..300));
         let digest = Digest { bits, sums };
         difference(&table, &digest);
-        let line = |(number, sequence)| (who(number), entry(sequence, 0).0);
+        let line = |(number, sequence)| (who(number), entry(sequence, 0).0, sequence % 2 == 0);
         let versions = versions.into_iter().map(line).collect();
         let plan = plan(&table, &digest, &Difference { ranges, versions });
         prop_assert!(plan.wanted.len() <= WANTED_PER_FRAME);

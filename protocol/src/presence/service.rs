@@ -28,6 +28,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     information::PresenceInformation,
+    reconciliation::Line,
     record::{PresenceRecord, Version},
     suspicion::Grounds,
 };
@@ -200,24 +201,19 @@ impl PresenceService {
     pub fn told(&self, now: Timestamp, presentity: &Presentity) -> Option<(&PresenceRecord, Duration, bool)> {
         let entry = self.entries.get(presentity)?;
         let elapsed = self.clock.unix(now).since(entry.heard_at);
-        // What is only remembered is no judgement of this run, so none is passed on.
-        let lost =
-            entry.contact.state == ContactState::Lost && entry.contact.evidence != Evidence::Remembered;
-        Some((&entry.record, elapsed, lost))
+        Some((&entry.record, elapsed, entry.is_lost()))
     }
 
     /// The fingerprint of every record, for answering a comparison of two tables.
-    pub fn fingerprints(&self) -> impl Iterator<Item = (Presentity, Version, u64)> + '_ {
-        self.entries
-            .iter()
-            .map(|(presentity, entry)| (*presentity, entry.record.version(), entry.fingerprint))
+    pub fn fingerprints(&self) -> impl Iterator<Item = Line> + '_ {
+        self.entries.iter().map(|(presentity, entry)| entry.line(*presentity))
     }
 
     /// The same, for asking: what is only remembered from an earlier run is left out, so that the other node
     /// tells of it again, and with it whether the presentity is in contact.
-    pub fn fingerprints_heard(&self) -> impl Iterator<Item = (Presentity, Version, u64)> + '_ {
+    pub fn fingerprints_heard(&self) -> impl Iterator<Item = Line> + '_ {
         let heard = self.entries.iter().filter(|(_, entry)| entry.contact.evidence != Evidence::Remembered);
-        heard.map(|(presentity, entry)| (*presentity, entry.record.version(), entry.fingerprint))
+        heard.map(|(presentity, entry)| entry.line(*presentity))
     }
 
     fn heard_at(&self, now: Timestamp, source: Source) -> UnixTime {
@@ -493,6 +489,17 @@ struct Entry {
     lease_ends: Timestamp,
     linked: bool,
     contact: Contact,
+}
+
+impl Entry {
+    /// What is only remembered is no judgement of this run, so none is passed on.
+    fn is_lost(&self) -> bool {
+        self.contact.state == ContactState::Lost && self.contact.evidence != Evidence::Remembered
+    }
+
+    fn line(&self, presentity: Presentity) -> Line {
+        (presentity, self.record.version(), self.fingerprint, self.is_lost())
+    }
 }
 
 /// The first eight bytes of the SHA-256 of a record, little-endian.

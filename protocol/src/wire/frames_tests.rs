@@ -75,7 +75,7 @@ fn the_largest_frames_that_a_node_makes_are_within_their_limits() {
     let ranges = (0..1 << DIGEST_BITS_MAX).collect();
     let compared = PresenceResponse::Compared(Difference {
         ranges,
-        versions: vec![(presentity, version); VERSIONS_PER_FRAME],
+        versions: vec![(presentity, version, true); VERSIONS_PER_FRAME],
     });
     assert!(encode(&compare).len() <= PRESENCE_REQUEST_BYTES_MAX);
     assert!(encode(&exchange).len() <= PRESENCE_REQUEST_BYTES_MAX);

@@ -102,14 +102,15 @@ pub(super) fn difference(difference: &Difference) -> Value {
     let versions = difference.versions.iter();
     json!({
         "ranges": difference.ranges,
-        "versions": versions.map(|(who, of)| json!([peer_id(who), version(of)])).collect::<Vec<_>>(),
+        "versions": versions.map(|(who, of, lost)| json!([peer_id(who), version(of), lost])).collect::<Vec<_>>(),
     })
 }
 
 pub(super) fn table(lines: &[Line]) -> Value {
-    let line = |(presentity, of, fingerprint): &Line| {
+    let line = |(presentity, of, fingerprint, lost): &Line| {
         json!({
             "presentity": peer_id(presentity), "version": version(of), "fingerprint": fingerprint.to_string(),
+            "lost": lost,
         })
     };
     lines.iter().map(line).collect()
@@ -122,7 +123,8 @@ pub(super) fn lines(table: &Value) -> Vec<Line> {
         let version = &line["version"];
         let version =
             Version { incarnation: number(&version["incarnation"]), sequence: number(&version["sequence"]) };
-        (line["presentity"].as_str().unwrap().parse().unwrap(), version, number(&line["fingerprint"]))
+        let presentity = line["presentity"].as_str().unwrap().parse().unwrap();
+        (presentity, version, number(&line["fingerprint"]), line["lost"].as_bool().unwrap())
     };
     table.as_array().unwrap().iter().map(line).collect()
 }

@@ -178,8 +178,8 @@ fn presence_requests() -> Vec<(&'static str, PresenceRequest)> {
 
 fn presence_responses() -> Vec<(&'static str, PresenceResponse)> {
     let versions = vec![
-        (presentity(&key(1)), Version { incarnation: 1, sequence: 1 }),
-        (presentity(&key(2)), Version { incarnation: 251, sequence: 65_536 }),
+        (presentity(&key(1)), Version { incarnation: 1, sequence: 1 }, false),
+        (presentity(&key(2)), Version { incarnation: 251, sequence: 65_536 }, true),
     ];
     vec![
         ("equal tables", PresenceResponse::Compared(Difference { ranges: Vec::new(), versions: Vec::new() })),
@@ -228,7 +228,11 @@ fn message_responses() -> Vec<MessageResponse> {
 pub(super) fn tables() -> Vec<(&'static str, Vec<Line>, Vec<Line>)> {
     let line = |number: u8, sequence: u64, fingerprint: u64| {
         let who = Presentity::from_public_key_bytes([number; 32]);
-        (who, Version { incarnation: 1, sequence }, fingerprint)
+        (who, Version { incarnation: 1, sequence }, fingerprint, false)
+    };
+    let lost = |number: u8, sequence: u64, fingerprint: u64| {
+        let (who, version, fingerprint, _) = line(number, sequence, fingerprint);
+        (who, version, fingerprint, true)
     };
     // 48 lines are the fewest that make four ranges.
     let many: Vec<_> = (0..48).map(|number| line(number * 5 + 1, 1, u64::MAX - u64::from(number))).collect();
@@ -242,6 +246,11 @@ pub(super) fn tables() -> Vec<(&'static str, Vec<Line>, Vec<Line>)> {
         ("an empty table asks", Vec::new(), many[..3].to_vec()),
         ("four ranges, of which some differ", many, changed),
         ("one version, two records", twin.to_vec(), vec![line(1, 1, 11), line(2, 1, 20)]),
+        (
+            "each believes another one lost",
+            vec![line(1, 1, 10), lost(2, 1, 20), lost(3, 1, 30)],
+            vec![lost(1, 1, 10), line(2, 1, 20), lost(3, 1, 30)],
+        ),
     ]
 }
 

@@ -16,7 +16,7 @@ use futures_timer::Delay;
 use hereabouts::mesh::transport::MeshTransport;
 use hereabouts_protocol::{
     identity::{Presentity, Realm},
-    presence::record::PresenceRecord,
+    presence::{record::PresenceRecord, suspicion::Suspicion},
     wire::{
         codec,
         frames::{MessageRequest, PresenceRequest},
@@ -31,6 +31,7 @@ use libp2p::{
 };
 
 use super::{
+    accuser::Accuser,
     behaviour::{Behaviour, BehaviourEvent, topic},
     forger::Forger,
     replayer::Replayer,
@@ -47,6 +48,7 @@ pub(super) enum Tactic {
     Forge(Forger),
     Replay(Replayer),
     Spam(Spammer),
+    Accuse(Accuser),
     /// Takes part and passes nothing on.
     Drop,
 }
@@ -59,7 +61,7 @@ impl Tactic {
 
     /// Whether it passes records of others on, so that it is of use and stays in the mesh.
     fn forwards(&self) -> bool {
-        matches!(self, Self::Forge(_) | Self::Spam(_))
+        matches!(self, Self::Forge(_) | Self::Spam(_) | Self::Accuse(_))
     }
 }
 
@@ -168,6 +170,7 @@ impl Actor {
                     Tactic::Forge(forger) => forger.act(&mut self.wire),
                     Tactic::Replay(replayer) => replayer.act(&mut self.wire),
                     Tactic::Spam(spammer) => spammer.act(&mut self.wire),
+                    Tactic::Accuse(accuser) => accuser.act(&mut self.wire),
                     Tactic::Drop => (),
                 },
                 Ready::Upkeep => self.dial_due(),
@@ -210,8 +213,11 @@ impl Actor {
         }
     }
 
-    /// Some bytes were gossiped; whether they are a record.
+    /// Some bytes were gossiped; whether they are a record, or a suspicion.
     fn heard(&mut self, bytes: &[u8]) -> bool {
+        if Suspicion::is_meant(bytes) {
+            return Suspicion::verify(bytes, &self.realm).is_ok();
+        }
         let Ok(record) = verify::once(bytes, &self.realm) else { return false };
         let addresses = record.body().addresses.iter();
         let address = addresses.filter_map(|address| Multiaddr::try_from(address.0.clone()).ok()).next();
@@ -226,6 +232,7 @@ impl Actor {
         match &mut self.tactic {
             Tactic::Forge(forger) => forger.heard(record),
             Tactic::Replay(replayer) => replayer.heard(now(), record),
+            Tactic::Accuse(accuser) => accuser.heard(record),
             Tactic::Spam(_) | Tactic::Drop => (),
         }
     }
@@ -239,7 +246,9 @@ impl Actor {
                         // Who has gone meanwhile needs no lie.
                         let _ = self.wire.swarm.behaviour_mut().presence.send_response(channel, answer);
                     }
-                    Tactic::Replay(_) | Tactic::Spam(_) | Tactic::Drop => self.hold(channel),
+                    Tactic::Replay(_) | Tactic::Spam(_) | Tactic::Accuse(_) | Tactic::Drop => {
+                        self.hold(channel);
+                    }
                 },
                 request_response::Message::Response { request_id, response } => {
                     if let Tactic::Replay(replayer) = &mut self.tactic {

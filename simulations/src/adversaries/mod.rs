@@ -1,7 +1,7 @@
 //! Adversaries: nodes beside the honest ones that do not keep to the protocol.
 //!
 //! Each is a libp2p swarm of its own on a host of its own, with a key that is its own: to honest nodes it is
-//! one of them, until it acts. What it does is its tactic: [`forger`], [`replayer`], [`spammer`], or nothing
+//! one of them, until it acts. What it does is its tactic: [`forger`], [`replayer`], [`spammer`], [`accuser`], or nothing
 //! at all, which is what a silent dropper does. None breaks cryptography, none owns the network between
 //! others, and each stays itself: a peer that is blocked does not come back under another key.
 //!
@@ -11,6 +11,7 @@
 //! as one that is sent again is, so that stale ones count only if a replayer gossiped one; what it learned on
 //! the wire is beyond doubt.
 
+mod accuser;
 mod actor;
 mod behaviour;
 mod forger;
@@ -33,6 +34,7 @@ use libp2p::{Multiaddr, identity::Keypair};
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::index};
 
 use self::{
+    accuser::Accuser,
     actor::{Actor, Tactic},
     forger::Forger,
     replayer::Replayer,
@@ -122,6 +124,10 @@ fn start_one(
                 answers,
                 random,
             ))
+        }
+        AdversaryKind::FalseAccuser => {
+            let named = (format!("Accuser {number}"), tcp(network.address(host), PORT));
+            Tactic::Accuse(Accuser::new((key.clone(), presentity), realm.clone(), named))
         }
         AdversaryKind::SilentDropper => Tactic::Drop,
     };

@@ -245,6 +245,8 @@ named! {
         Replayer = "replayer",
         /// Sends more valid traffic than anybody needs.
         Spammer = "spammer",
+        /// Says of nodes that live that they are out of contact.
+        FalseAccuser = "false-accuser",
         /// Takes part in the mesh and passes nothing on.
         SilentDropper = "silent-dropper",
     }

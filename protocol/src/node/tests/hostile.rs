@@ -237,7 +237,7 @@ fn a_peer_that_always_has_something_else_to_compare_is_not_followed_for_ever() {
         number += 1;
         let mut bytes = [0; 32];
         bytes[..8].copy_from_slice(&number.to_be_bytes());
-        let versions = vec![(Presentity::from_public_key_bytes(bytes), Version::default()); 800];
+        let versions = vec![(Presentity::from_public_key_bytes(bytes), Version::default(), false); 800];
         let response = match request {
             PresenceRequest::Compare(_) => {
                 PresenceResponse::Compared(Difference { ranges: vec![0], versions })

@@ -231,6 +231,16 @@ impl Mesh {
         }
     }
 
+    /// A connection that is closed and made again.
+    pub(super) fn relink(&mut self, one: usize, other: usize) {
+        let pair = (one.min(other), one.max(other));
+        let was_cut = self.cut.contains(&pair);
+        self.unlink(one, other);
+        if !was_cut {
+            self.link(one, other);
+        }
+    }
+
     /// Takes a node off the network.
     pub(super) fn cut_off(&mut self, seat: usize) {
         for other in (0..self.seats.len()).filter(|other| *other != seat) {

@@ -76,6 +76,35 @@ fn whoever_was_believed_lost_returns_to_all_with_its_first_new_link() {
 }
 
 #[test]
+fn who_slept_through_a_death_learns_of_it_by_comparing_tables() {
+    let mut mesh = Mesh::row(4);
+    mesh.unlink(2, 3);
+    mesh.kill(0);
+    mesh.run(2 * WAIT_ALONE);
+    assert_eq!(mesh.contact(3, 0).unwrap().0, ContactState::Present, "nobody told it");
+    mesh.link(3, 2);
+    mesh.run(RECONCILIATION_INTERVAL + 2 * WAIT_ALONE);
+    assert_eq!(mesh.contact(3, 0), Some((ContactState::Lost, Evidence::Accused)));
+}
+
+#[test]
+fn whoever_missed_a_refutation_learns_by_comparing_tables_that_the_dead_live() {
+    let mut mesh = Mesh::row(4);
+    mesh.link(2, 0);
+    mesh.link(3, 0);
+    mesh.run(Duration::from_secs(1));
+    mesh.cut_off(3);
+    mesh.run(3 * WAIT_ALONE);
+    assert_eq!(mesh.contact(3, 0).unwrap().0, ContactState::Lost);
+    // With that one it has no link any more.
+    mesh.link(3, 2);
+    mesh.run(Duration::from_secs(2));
+    for (one, other) in [(3, 0), (3, 1), (0, 3), (1, 3)] {
+        assert_eq!(mesh.contact(one, other).unwrap().0, ContactState::Present, "{one} of {other}");
+    }
+}
+
+#[test]
 fn a_liar_makes_nobody_lost_and_a_node_refute_a_few_times_only() {
     let mut mesh = Mesh::row(4);
     let (liar, victim) = (mesh.who(3), mesh.who(0));

@@ -77,7 +77,7 @@ impl Mesh {
                 let failure = RequestFailure::Unanswered;
                 self.later(asker, run, Event::Input(NodeInput::RequestFailed { token, failure }));
             }
-            NodeOutput::Rejected(_) => (),
+            NodeOutput::Rejected(_) | NodeOutput::Lost(_) => (),
             NodeOutput::Probe(peer)
             | NodeOutput::Beat(peer)
             | NodeOutput::Reach(peer)
@@ -111,7 +111,8 @@ impl Mesh {
                 };
                 self.later(seat, run, Event::Input(NodeInput::Reached { presentity: peer, reach }));
             }
-            NodeOutput::Disconnect(_) => self.unlink(seat, other),
+            // It is redialled, and a pair that is not cut is linked again.
+            NodeOutput::Disconnect(_) if linked => self.relink(seat, other),
             _ => (),
         }
     }
