@@ -28,7 +28,7 @@ use libp2p::{
 };
 use rand::RngExt;
 
-use super::{Network, PORT, State, index, links, packets::Event, traffic::Class, transport::tcp};
+use super::{Network, PORT, State, index, links, packets::Event, transport::tcp};
 use crate::virtual_machine::{HostId, now};
 
 /// Who takes part, and what they were told.
@@ -96,7 +96,7 @@ impl State {
 
     fn announce(&mut self, announcement: Announcement) {
         let bytes = announcement.bytes();
-        self.traffic.add(Class::Discovery, bytes);
+        self.traffic.add_announcement(now(), bytes);
         self.host(announcement.from).sent_bytes += bytes;
         let settings = self.settings.clone();
         let at = links::leave(&settings, &mut self.host(announcement.from).interface, now(), bytes);
