@@ -107,6 +107,14 @@ impl Overlay {
         self.learn(now, peer, address, wait);
     }
 
+    /// There is a reason to link with this peer: it is dialled even if no more links are wanted.
+    pub(super) fn handle_asked_for(&mut self, now: Timestamp, peer: PeerId) {
+        if self.has_room_for(Urgency::Confirm) && !self.dials.contains_key(&peer) {
+            self.dial(now, peer);
+            self.reschedule(&peer);
+        }
+    }
+
     /// A peer's own record says where it is reached. Replaces what was known, but for where it is linked.
     pub(super) fn handle_record(&mut self, now: Timestamp, peer: PeerId, addresses: Vec<Multiaddr>) {
         let spread = self.jitter(RECORD_SPREAD);
@@ -349,6 +357,11 @@ impl Overlay {
     /// there fails at once while QUIC waits for its handshake to time out.
     pub(super) fn addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
         self.peers.get(peer).map(Peer::tcp_or_all).unwrap_or_default()
+    }
+
+    /// Whether this node has fewer links than it dials for.
+    pub(super) fn lacks_links(&self) -> bool {
+        self.links < self.wanted()
     }
 
     /// Peers with a link.

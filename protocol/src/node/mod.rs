@@ -423,6 +423,11 @@ impl Node {
         self.service.is_present(presentity)
     }
 
+    /// The others that are believed to be in contact.
+    pub fn present(&self) -> impl Iterator<Item = Presentity> + '_ {
+        self.service.presentities().filter(|who| self.service.is_present(who))
+    }
+
     /// Whether every linked peer has taken the goodbye, or failed to.
     pub fn has_said_goodbye(&self) -> bool {
         self.publication.has_departed()

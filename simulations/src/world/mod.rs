@@ -424,3 +424,6 @@ const IDLE_SETTLE: u64 = 10_000_000_000;
 const IDLE_WINDOW: u64 = 120_000_000_000;
 /// Two of mDNS' intervals between questions.
 const IDLE_ANNOUNCEMENTS_WINDOW: u64 = 600_000_000_000;
+
+#[cfg(test)]
+mod tests;
