@@ -25,8 +25,8 @@
 //! only.
 //!
 //! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room; [`ADDRESSES_PER_PEER_MAX`] addresses each;
-//! [`DIALS_MAX`] dials under way. The shape is that of the machines in `protocol`: `handle_*`,
-//! `poll_output`, `poll_timeout`.
+//! [`DIALS_MAX`] dials under way, and [`DIALS_PER_SECOND_MAX`] begun in a second. The shape is that of the
+//! machines in `protocol`: `handle_*`, `poll_output`, `poll_timeout`.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -50,6 +50,8 @@ pub(super) struct Overlay {
     blocked: BTreeMap<PeerId, Timestamp>,
     /// The peers that are being dialled, and since when.
     dials: BTreeMap<PeerId, Timestamp>,
+    /// The second in which dials are counted, and how many were begun in it.
+    dialled: (Timestamp, usize),
     links: usize,
     /// Peers with a connection, which will be a link if all goes well.
     connected: usize,
@@ -72,6 +74,7 @@ impl Overlay {
             given: Vec::new(),
             blocked: BTreeMap::new(),
             dials: BTreeMap::new(),
+            dialled: (Timestamp::START, 0),
             links: 0,
             connected: 0,
             connected_dialled: 0,
@@ -348,9 +351,10 @@ impl Overlay {
     /// When [`Self::handle_timeout`] is due next.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let dials = self.dial_due.iter().filter(|(urgency, _)| self.has_room_for(**urgency));
-        let peers = dials.filter_map(|(_, due)| due.first()).chain(self.connections_due.first());
+        let dials = dials.filter_map(|(urgency, due)| Some(due.first()?.0.max(self.not_before(*urgency))));
+        let connections = self.connections_due.first().map(|(at, _)| *at);
         let given = self.given.iter().filter_map(|given| given.dial_at);
-        peers.map(|(at, _)| *at).chain(given).chain(self.blocked.values().copied()).min()
+        dials.chain(connections).chain(given).chain(self.blocked.values().copied()).min()
     }
 
     /// Where to dial `peer` for a request: over TCP if it has such an address, since a dial that is refused
@@ -499,7 +503,7 @@ impl Overlay {
             let due = due.map(|(at, peer)| (self.peers.get(peer).map_or(0, |known| known.tries), *at, *peer));
             let due: BTreeSet<_> = if self.has_room_for(urgency) { due.collect() } else { BTreeSet::new() };
             for (_, _, peer) in due {
-                if !self.has_room_for(urgency) {
+                if !self.has_room_for(urgency) || now < self.not_before(urgency) {
                     break;
                 }
                 self.dial(now, peer);
@@ -519,6 +523,14 @@ impl Overlay {
             Urgency::Link => dials < DIALS_MAX && wants_links,
             Urgency::LinkAgain => dials < DIALS_AGAIN_MAX && wants_links,
         }
+    }
+
+    /// When a peer may be dialled, as far as the dials of the last second go. Whether a lost link's peer is
+    /// gone is found out at once.
+    fn not_before(&self, urgency: Urgency) -> Timestamp {
+        let (second, dials) = self.dialled;
+        let is_spent = dials >= DIALS_PER_SECOND_MAX && urgency != Urgency::Confirm;
+        if is_spent { second + Duration::from_secs(1) } else { Timestamp::START }
     }
 
     /// How many links this node dials for. Peers that were not reached for long are not counted on.
@@ -542,6 +554,10 @@ impl Overlay {
             }
             return;
         }
+        if now.since(self.dialled.0) >= Duration::from_secs(1) {
+            self.dialled = (now, 0);
+        }
+        self.dialled.1 += 1;
         self.dials.insert(peer, now);
         self.outputs.push_back(OverlayOutput::Dial { peer, addresses });
     }
@@ -758,6 +774,9 @@ const REJECTED_MAX: u32 = 3;
 const PEERS_MAX: usize = 4096;
 const BLOCKED_MAX: usize = 1024;
 const DIALS_MAX: usize = 16;
+/// Twice what a start of a thousand takes. Whoever announces made-up peers where dials are refused at once
+/// would have thousands of them dialled in a second otherwise.
+const DIALS_PER_SECOND_MAX: usize = 50;
 /// One in so many links is to be one that this node dialled.
 const DIALLED_SHARE: usize = 4;
 /// After so many tries in vain a peer is dialled only while fewer than [`DIALS_AGAIN_MAX`] dials are under
