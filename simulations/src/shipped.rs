@@ -20,6 +20,7 @@ shipped![
     "flash-crowd",
     "campus",
     "join-storm",
+    "crowded-segment",
     "city",
     "rolling-restart",
     "sudden-death",

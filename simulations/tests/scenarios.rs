@@ -32,6 +32,7 @@ small![
     a_flash_crowd: "flash-crowd",
     a_campus: "campus",
     a_join_storm: "join-storm",
+    a_crowded_segment: "crowded-segment",
     a_city: "city",
     a_rolling_restart: "rolling-restart",
     a_sudden_death: "sudden-death",

@@ -47,15 +47,18 @@ use super::{
     behaviour::{Behaviour, Reported, topic},
     clock::Clock,
     discovery::Discovery,
+    duty::Duty,
     events::{Event, EventLog},
     handle::{Command, FetchError, Fetched, SendError, Sent},
     overlay::{Overlay, OverlayOutput, peer_of},
     probe::{self, Sign},
+    strangers::Strangers,
     transport::ReachHost,
 };
 use crate::storage::{InboxEntry, Storage, StorageError};
 
 mod commands;
+mod discovering;
 mod network;
 
 /// One node at work.
@@ -63,6 +66,8 @@ pub(super) struct Driver<D: Discovery, S, C> {
     swarm: Swarm<Behaviour<D>>,
     node: Node,
     overlay: Overlay,
+    duty: Duty,
+    strangers: Strangers,
     storage: S,
     clock: C,
     commands: mpsc::Receiver<Command>,
@@ -128,6 +133,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         reach: ReachHost,
         node: Node,
         overlay: Overlay,
+        duty: Duty,
         storage: S,
         clock: C,
         commands: mpsc::Receiver<Command>,
@@ -138,6 +144,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             swarm,
             node,
             overlay,
+            duty,
+            strangers: Strangers::default(),
             storage,
             clock,
             commands,
@@ -194,6 +202,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     let now = self.clock.now();
                     self.node.handle_timeout(now);
                     self.overlay.handle_timeout(now);
+                    self.discovery_due(now);
                 }
                 Ready::Network(event) => self.network(event),
             }
@@ -246,6 +255,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     /// Carries out everything that the node and the overlay want, since each may cause the other to want
     /// more, and sets the next deadline.
     fn carry_out(&mut self) {
+        self.discovery_outputs();
         loop {
             if let Some(output) = self.node.poll_output() {
                 self.node_output(output);
@@ -263,7 +273,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         let leaving = self.leaving.iter().flat_map(|leaving| [leaving.flushed, leaving.until]);
         let leaving = leaving.filter(|at| *at > now);
         let due = [self.node.poll_timeout(), self.overlay.poll_timeout()];
-        let due = due.into_iter().flatten().chain(leaving).min();
+        let due = due.into_iter().flatten().chain(leaving).chain([self.discovery_timeout()]).min();
         if self.timer.as_ref().map(|(at, _)| *at) == due && due.is_some_and(|at| at > self.clock.now()) {
             return;
         }
@@ -480,6 +490,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 }
             }
             OverlayOutput::LinkDown { peer } => {
+                self.duty.handle_link_lost(now);
                 if let Some(presentity) = Presentity::from_peer_id(&peer) {
                     self.node.handle(now, NodeInput::LinkDown { presentity });
                 }

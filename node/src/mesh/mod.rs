@@ -7,9 +7,9 @@
 //! itself; nothing here spawns a thread or asks a runtime for anything.
 //!
 //! Source: RFC 2778 with every node its own PRESENTITY and INSTANT INBOX; gossipsub v1.1 to v1.3. The parts:
-//! [`transport`] and [`discovery`] reach peers, `overlay` decides on links, `behaviour` speaks, `driver`
-//! routes. A mesh ends when its handle says so, after its goodbye, or when its future is dropped, which is
-//! as a crash to everybody else.
+//! [`transport`] and [`discovery`] reach peers, `duty` and `strangers` say how, `overlay` decides on links,
+//! `behaviour` speaks, `driver` routes. A mesh ends when its handle says so, after its goodbye, or when its
+//! future is dropped, which is as a crash to everybody else.
 
 pub mod clock;
 pub mod discovery;
@@ -22,8 +22,10 @@ mod addresses;
 mod behaviour;
 mod codec;
 mod driver;
+mod duty;
 mod link_local;
 mod overlay;
+mod strangers;
 mod twice;
 
 use std::{io, pin::Pin, sync::Arc, time::Duration};
@@ -43,8 +45,15 @@ use thiserror::Error;
 
 pub use self::overlay::NEIGHBOURS;
 use self::{
-    behaviour::Behaviour, clock::Clock, discovery::Discovery, driver::Driver, events::EventLog,
-    handle::MeshHandle, overlay::Overlay, transport::{MeshTransport, ReachHost},
+    behaviour::Behaviour,
+    clock::Clock,
+    discovery::Discovery,
+    driver::Driver,
+    duty::Duty,
+    events::EventLog,
+    handle::MeshHandle,
+    overlay::Overlay,
+    transport::{MeshTransport, ReachHost},
 };
 use crate::storage::{Storage, StorageError};
 
@@ -151,10 +160,11 @@ where
         verify: config.verify,
     };
     let node = Node::new(now, node, config.restored);
+    let duty = Duty::new(now, StdRng::from_rng(&mut random));
     let events = Arc::new(config.events.of_run(incarnation));
     let (handle, commands) = MeshHandle::new(presentity, config.realm, events.clone());
     let driver =
-        Driver::new(swarm, config.reach, node, overlay, config.storage, config.clock, commands, events);
+        Driver::new(swarm, config.reach, node, overlay, duty, config.storage, config.clock, commands, events);
     Ok((handle, driver.run()))
 }
 

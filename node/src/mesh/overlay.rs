@@ -16,16 +16,19 @@
 //! between tries.
 //!
 //! A lost link is redialled at once, over TCP where the peer was last reached; if that fails it is reported
-//! unreachable, with whether its host refused, and tried again with a wait that doubles from [`RETRY_MIN`] to [`RETRY_MAX`], for ever, unless it said goodbye. Peers that were lost lately are tried
-//! before those that long were not there. Two connections with one peer happen when both dial at once:
-//! after [`SETTLE_DUPLICATES`] the one that the first of the two dialled stays. If one is older than that,
-//! or the peer does not close what is its to close, there is the dead end of a link that was lost unseen.
-//! Then all are closed, and one is made anew: gossipsub tells a peer of its topic on the first connection
-//! only.
+//! unreachable, with whether its host refused, and tried again with a wait that doubles from [`RETRY_MIN`]
+//! to [`RETRY_MAX`], for ever, unless it said goodbye. Peers that were lost lately are tried before those
+//! that long were not there. Two connections with one peer happen when both dial at once: after
+//! [`SETTLE_DUPLICATES`] the one that the first of the two dialled stays. If one is older than that, or the
+//! peer does not close what is its to close, there is the dead end of a link that was lost unseen. Then all
+//! are closed, and one is made anew: gossipsub tells a peer of its topic on the first connection only.
 //!
-//! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room; [`ADDRESSES_PER_PEER_MAX`] addresses each;
-//! [`DIALS_MAX`] dials under way. The shape is that of the machines in `protocol`: `handle_*`,
-//! `poll_output`, `poll_timeout`.
+//! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room;
+//! [`ADDRESSES_PER_PEER_MAX`](hereabouts_protocol::durable::ADDRESSES_PER_PEER_MAX) addresses each;
+//! [`DIALS_MAX`] dials under way, and [`DIALS_PER_SECOND_MAX`] begun in a second. The shape is that of the
+//! machines in `protocol`: `handle_*`, `poll_output`, `poll_timeout`.
+
+mod peer;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -33,10 +36,11 @@ use std::{
     time::Duration,
 };
 
-use hereabouts_protocol::{durable::ADDRESSES_PER_PEER_MAX, time::Timestamp};
+use hereabouts_protocol::time::Timestamp;
 use libp2p::{Multiaddr, PeerId, multiaddr::Protocol, swarm::ConnectionId};
 use rand::{RngExt, rngs::StdRng};
 
+use self::peer::{Connection, Peer, TRIES_FEW, Urgency};
 use super::addresses;
 
 /// Links and dials of one node.
@@ -49,6 +53,8 @@ pub(super) struct Overlay {
     blocked: BTreeMap<PeerId, Timestamp>,
     /// The peers that are being dialled, and since when.
     dials: BTreeMap<PeerId, Timestamp>,
+    /// The second in which dials are counted, and how many were begun in it.
+    dialled: (Timestamp, usize),
     links: usize,
     /// Peers with a connection, which will be a link if all goes well.
     connected: usize,
@@ -71,6 +77,7 @@ impl Overlay {
             given: Vec::new(),
             blocked: BTreeMap::new(),
             dials: BTreeMap::new(),
+            dialled: (Timestamp::START, 0),
             links: 0,
             connected: 0,
             connected_dialled: 0,
@@ -104,6 +111,14 @@ impl Overlay {
         let spread = self.jitter(DISCOVERED_SPREAD);
         let wait = if is_first(self.own, peer) { spread } else { SECOND_WAITS + spread };
         self.learn(now, peer, address, wait);
+    }
+
+    /// There is a reason to link with this peer: it is dialled even if no more links are wanted.
+    pub(super) fn handle_asked_for(&mut self, now: Timestamp, peer: PeerId) {
+        if self.has_room_for(Urgency::Confirm) && !self.dials.contains_key(&peer) {
+            self.dial(now, peer);
+            self.reschedule(&peer);
+        }
     }
 
     /// A peer's own record says where it is reached. Replaces what was known, but for where it is linked.
@@ -342,9 +357,10 @@ impl Overlay {
     /// When [`Self::handle_timeout`] is due next.
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let dials = self.dial_due.iter().filter(|(urgency, _)| self.has_room_for(**urgency));
-        let peers = dials.filter_map(|(_, due)| due.first()).chain(self.connections_due.first());
+        let dials = dials.filter_map(|(urgency, due)| Some(due.first()?.0.max(self.not_before(*urgency))));
+        let connections = self.connections_due.first().map(|(at, _)| *at);
         let given = self.given.iter().filter_map(|given| given.dial_at);
-        peers.map(|(at, _)| *at).chain(given).chain(self.blocked.values().copied()).min()
+        dials.chain(connections).chain(given).chain(self.blocked.values().copied()).min()
     }
 
     /// Where to dial `peer` for a request: over TCP if it has such an address, since a dial that is refused
@@ -361,6 +377,11 @@ impl Overlay {
         tcp.sort_by_key(|address| addresses::ip(address) != known.remote_ip);
         tcp.truncate(REACHED_AT_MAX);
         tcp
+    }
+
+    /// Whether this node has fewer links than it dials for.
+    pub(super) fn lacks_links(&self) -> bool {
+        self.links < self.wanted()
     }
 
     /// Peers with a link.
@@ -498,7 +519,7 @@ impl Overlay {
             let due = due.map(|(at, peer)| (self.peers.get(peer).map_or(0, |known| known.tries), *at, *peer));
             let due: BTreeSet<_> = if self.has_room_for(urgency) { due.collect() } else { BTreeSet::new() };
             for (_, _, peer) in due {
-                if !self.has_room_for(urgency) {
+                if !self.has_room_for(urgency) || now < self.not_before(urgency) {
                     break;
                 }
                 self.dial(now, peer);
@@ -518,6 +539,14 @@ impl Overlay {
             Urgency::Link => dials < DIALS_MAX && wants_links,
             Urgency::LinkAgain => dials < DIALS_AGAIN_MAX && wants_links,
         }
+    }
+
+    /// When a peer may be dialled, as far as the dials of the last second go. Whether a lost link's peer is
+    /// gone is found out at once.
+    fn not_before(&self, urgency: Urgency) -> Timestamp {
+        let (second, dials) = self.dialled;
+        let is_spent = dials >= DIALS_PER_SECOND_MAX && urgency != Urgency::Confirm;
+        if is_spent { second + Duration::from_secs(1) } else { Timestamp::START }
     }
 
     /// How many links this node dials for. Peers that were not reached for long are not counted on.
@@ -542,6 +571,10 @@ impl Overlay {
             }
             return;
         }
+        if now.since(self.dialled.0) >= Duration::from_secs(1) {
+            self.dialled = (now, 0);
+        }
+        self.dialled.1 += 1;
         self.dials.insert(peer, now);
         self.outputs.push_back(OverlayOutput::Dial { peer, addresses });
     }
@@ -572,113 +605,6 @@ pub(super) enum OverlayOutput {
     Unreachable { peer: PeerId, was_linked: bool, refused: bool },
     /// A dial to this address succeeded.
     Reached { peer: PeerId, address: Multiaddr },
-}
-
-#[derive(Debug)]
-struct Peer {
-    addresses: Vec<Multiaddr>,
-    last_reached: Option<Multiaddr>,
-    remote_ip: Option<IpAddr>,
-    connections: Vec<Connection>,
-    linked: bool,
-    departed: bool,
-    /// Its link was lost, and the redial that tells whether it is gone has not ended.
-    confirming: bool,
-    dial_at: Option<Timestamp>,
-    settle_at: Option<Timestamp>,
-    /// Where it is in the orders of due times.
-    filed_dial: Option<(Urgency, Timestamp)>,
-    filed_connections: Option<Timestamp>,
-    tries: u32,
-    rejected: u32,
-}
-
-impl Peer {
-    fn new() -> Self {
-        Self {
-            addresses: Vec::new(),
-            last_reached: None,
-            remote_ip: None,
-            connections: Vec::new(),
-            linked: false,
-            departed: false,
-            confirming: false,
-            dial_at: None,
-            settle_at: None,
-            filed_dial: None,
-            filed_connections: None,
-            tries: 0,
-            rejected: 0,
-        }
-    }
-
-    /// Whether this node made one of the connections.
-    fn dialled(&self) -> bool {
-        self.connections.iter().any(|connection| connection.dialled.is_some())
-    }
-
-    /// Adds an address, the oldest making room; whether it was new.
-    fn learn(&mut self, address: Multiaddr) -> bool {
-        if self.addresses.contains(&address) {
-            return false;
-        }
-        if self.addresses.len() >= ADDRESSES_PER_PEER_MAX {
-            self.addresses.remove(0);
-        }
-        self.addresses.push(address);
-        true
-    }
-
-    fn urgency(&self) -> Urgency {
-        match self.tries {
-            _ if self.confirming => Urgency::Confirm,
-            0..=TRIES_FEW => Urgency::Link,
-            _ => Urgency::LinkAgain,
-        }
-    }
-
-    /// The addresses for the next try; when confirming a loss first of all where the link was. Every third
-    /// try takes QUIC too.
-    fn dialable(&self) -> Vec<Multiaddr> {
-        if self.confirming {
-            let tcp = self.tcp_or_all();
-            let there: Vec<_> =
-                tcp.iter().filter(|address| addresses::ip(address) == self.remote_ip).cloned().collect();
-            return if there.is_empty() { tcp } else { there };
-        }
-        if self.tries % 3 == 2 { self.addresses.clone() } else { self.tcp_or_all() }
-    }
-
-    fn tcp_or_all(&self) -> Vec<Multiaddr> {
-        let tcp: Vec<_> =
-            self.addresses.iter().filter(|address| addresses::is_tcp(address)).cloned().collect();
-        if tcp.is_empty() { self.addresses.clone() } else { tcp }
-    }
-}
-
-/// Why a peer is dialled, the most urgent first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Urgency {
-    /// To find out whether it is gone.
-    Confirm,
-    /// To link with it.
-    Link,
-    /// The same, after more than [`TRIES_FEW`] tries in vain: those that were not there for long leave room
-    /// for those that may be.
-    LinkAgain,
-}
-
-impl Urgency {
-    const ALL: [Self; 3] = [Self::Confirm, Self::Link, Self::LinkAgain];
-}
-
-#[derive(Debug)]
-struct Connection {
-    id: ConnectionId,
-    since: Timestamp,
-    /// Where this node dialled it, if it did.
-    dialled: Option<Multiaddr>,
-    identify_by: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -757,11 +683,12 @@ const REJECTED_MAX: u32 = 3;
 const PEERS_MAX: usize = 4096;
 const BLOCKED_MAX: usize = 1024;
 const DIALS_MAX: usize = 16;
+/// Twice what a start of a thousand takes. Whoever announces made-up peers where dials are refused at once
+/// would have thousands of them dialled in a second otherwise.
+const DIALS_PER_SECOND_MAX: usize = 50;
 /// One in so many links is to be one that this node dialled.
 const DIALLED_SHARE: usize = 4;
-/// After so many tries in vain a peer is dialled only while fewer than [`DIALS_AGAIN_MAX`] dials are under
-/// way.
-const TRIES_FEW: u32 = 3;
+/// A peer that was tried more often than [`TRIES_FEW`] is dialled only while so many dials are under way.
 const DIALS_AGAIN_MAX: usize = DIALS_MAX / 4;
 
 #[cfg(test)]

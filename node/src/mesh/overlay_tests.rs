@@ -366,6 +366,25 @@ fn an_address_where_somebody_else_answers_is_forgotten() {
     assert_eq!(overlay.addresses(&peer), [tcp(2)]);
 }
 
+#[test]
+fn made_up_peers_that_refuse_are_dialled_no_more_than_so_often_in_a_second() {
+    let mut overlay = overlay(peer(0));
+    for _ in 0..1000 {
+        overlay.handle_discovered(at(0), PeerId::random(), tcp(1));
+    }
+    let mut dials = BTreeMap::new();
+    for millis in (0..10_000).step_by(20) {
+        for output in overlay.run(millis) {
+            if let OverlayOutput::Dial { peer, .. } = output {
+                *dials.entry(millis / 1000).or_insert(0) += 1;
+                overlay.handle_dial_failed(at(millis), peer, true);
+            }
+        }
+    }
+    assert!(dials.values().all(|dials| (20..=2 * DIALS_PER_SECOND_MAX).contains(dials)), "{dials:?}");
+    assert!(dials.values().sum::<usize>() <= 10 * DIALS_PER_SECOND_MAX, "{dials:?}");
+}
+
 impl Overlay {
     fn run(&mut self, now: u64) -> Vec<OverlayOutput> {
         self.handle_timeout(at(now));

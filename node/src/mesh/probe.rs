@@ -270,7 +270,10 @@ impl ConnectionHandler for Handler {
 
 impl std::fmt::Debug for Handler {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handler").field("beat", &self.beat).field("probe", &self.probe).finish_non_exhaustive()
+        f.debug_struct("Handler")
+            .field("beat", &self.beat)
+            .field("probe", &self.probe)
+            .finish_non_exhaustive()
     }
 }
 

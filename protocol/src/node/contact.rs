@@ -138,7 +138,12 @@ impl Node {
             Ok(suspicion) => {
                 let body = suspicion.body();
                 let heard = self.service.record(&body.accuser).is_some()
-                    && self.accusations.handle_suspicion(now, body.accuser, body.issued, body.accusations.len());
+                    && self.accusations.handle_suspicion(
+                        now,
+                        body.accuser,
+                        body.issued,
+                        body.accusations.len(),
+                    );
                 let mut news = false;
                 for accusation in body.accusations.iter().filter(|_| heard) {
                     news |= self.accused(now, body.accuser, *accusation) == Offered::News;

@@ -432,6 +432,11 @@ impl Node {
         self.service.is_in_contact(presentity)
     }
 
+    /// The others that are believed to be in contact.
+    pub fn in_contact(&self) -> impl Iterator<Item = Presentity> + '_ {
+        self.service.presentities().filter(|who| self.service.is_in_contact(who))
+    }
+
     /// Whether every linked peer has taken the goodbye, or failed to.
     pub fn has_said_goodbye(&self) -> bool {
         self.publication.has_departed()

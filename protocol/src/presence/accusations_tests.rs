@@ -86,8 +86,7 @@ fn a_refuted_accuser_counts_after_a_wait_that_doubles() {
     let mut accusations = new();
     for (now, sequence, counts_at) in [(0, 1, 0), (1_000, 2, 5_000 + 100), (20_000, 3, 20_000)] {
         let accusation = accusation(Grounds::Refused, sequence);
-        let offered =
-            accusations.handle_accusation(ms(now), who(10), accusation, version(sequence), ENOUGH);
+        let offered = accusations.handle_accusation(ms(now), who(10), accusation, version(sequence), ENOUGH);
         assert_eq!(offered, Offered::News);
         let suspected = (now..now + 20_000).step_by(100).find(|now| {
             accusations.handle_timeout(ms(*now));
@@ -115,11 +114,8 @@ fn one_that_was_believed_and_returns_refutes_nobody() {
 #[test]
 fn the_accused_itself_refutes_whenever_an_accusation_counts() {
     let mut accusations = new();
-    let of_own = |sequence| Accusation {
-        subject: OWN,
-        version: version(sequence),
-        grounds: Grounds::Refused,
-    };
+    let of_own =
+        |sequence| Accusation { subject: OWN, version: version(sequence), grounds: Grounds::Refused };
     accusations.handle_accusation(ms(0), who(10), of_own(1), version(1), 9);
     assert_eq!(outputs(&mut accusations), [AccusationsOutput::Refute]);
     accusations.handle_record(ms(0), OWN, version(2));
@@ -133,8 +129,7 @@ fn the_accused_itself_refutes_whenever_an_accusation_counts() {
 fn own_suspicions_are_spoken_together_and_not_if_enough_others_did() {
     let mut accusations = new();
     for subject in [30, 31] {
-        let accusation =
-            Accusation { subject: who(subject), version: version(1), grounds: Grounds::Refused };
+        let accusation = Accusation { subject: who(subject), version: version(1), grounds: Grounds::Refused };
         accusations.handle_accusation(ms(0), OWN, accusation, version(1), 9);
     }
     for accuser in 10..13 {
@@ -156,9 +151,8 @@ fn old_suspicions_and_too_many_are_not_listened_to() {
     assert!(accusations.handle_suspicion(ms(0), who(10), version(5), 1));
     assert!(!accusations.handle_suspicion(ms(0), who(10), version(5), 1), "the same again");
     assert!(!accusations.handle_suspicion(ms(0), who(10), version(4), 1), "an older one");
-    let listened = (6..100).take_while(|number| {
-        accusations.handle_suspicion(ms(0), who(10), version(*number), 16)
-    });
+    let listened =
+        (6..100).take_while(|number| accusations.handle_suspicion(ms(0), who(10), version(*number), 16));
     assert_eq!(listened.count(), 7);
     assert!(accusations.handle_suspicion(ms(0), who(11), version(1), 16), "of another one");
     assert!(accusations.handle_suspicion(ms(20_000), who(10), version(200), 16), "after a while");

@@ -210,7 +210,9 @@ impl Liveness {
     /// Acts on what is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         if self.poll_timeout().is_some_and(|due| now.since(due) > LATE) {
-            for (peer, cause) in self.checks.iter().map(|(peer, check)| (*peer, check.cause)).collect::<Vec<_>>() {
+            for (peer, cause) in
+                self.checks.iter().map(|(peer, check)| (*peer, check.cause)).collect::<Vec<_>>()
+            {
                 self.checks.remove(&peer);
                 self.check(now, peer, cause);
             }
@@ -325,14 +327,8 @@ impl Liveness {
         if self.links.contains_key(&peer) {
             self.outputs.push_back(LivenessOutput::Probe(peer));
         }
-        let mut check = Check {
-            cause,
-            since: now,
-            reach_at: None,
-            ask_at: None,
-            ends: now + CHECK_WAIT,
-            reach: None,
-        };
+        let mut check =
+            Check { cause, since: now, reach_at: None, ask_at: None, ends: now + CHECK_WAIT, reach: None };
         if cause == Cause::Missed {
             check.reach_at = Some(now + REACH_AFTER);
             check.ask_at = Some(now + ASKED_AFTER);

@@ -23,7 +23,10 @@ fn table(entries: impl IntoIterator<Item = u64>) -> Table {
 }
 
 fn lines(table: &Table) -> Vec<Line> {
-    table.iter().map(|(presentity, (version, fingerprint))| (*presentity, *version, *fingerprint, false)).collect()
+    table
+        .iter()
+        .map(|(presentity, (version, fingerprint))| (*presentity, *version, *fingerprint, false))
+        .collect()
 }
 
 fn merge(table: &mut Table, presentity: Presentity, new: (Version, u64)) {
@@ -215,7 +218,8 @@ fn who_believes_somebody_lost_tells_so_whoever_does_not_and_is_told() {
         let (version, fingerprint) = entry(1, mixed(number));
         (who(number), version, fingerprint, lost)
     };
-    let (ours, theirs) = ([line(1, true), line(2, false), line(3, true)], [line(1, false), line(2, true), line(3, true)]);
+    let (ours, theirs) =
+        ([line(1, true), line(2, false), line(3, true)], [line(1, false), line(2, true), line(3, true)]);
     let digest = Digest::of(&ours);
     let plan = plan(&ours, &digest, &difference(&theirs, &digest));
     assert_eq!((plan.wanted, plan.offered), (vec![who(2)], vec![who(1)]));

@@ -186,9 +186,10 @@ impl PresenceService {
 
     /// How many others than `presentity` are present and not suspected, as far as `most`.
     pub fn others_present(&self, presentity: &Presentity, most: usize) -> usize {
-        let others = self.entries.iter().filter(|(other, entry)| {
-            *other != presentity && entry.contact.state == ContactState::Present
-        });
+        let others = self
+            .entries
+            .iter()
+            .filter(|(other, entry)| *other != presentity && entry.contact.state == ContactState::Present);
         others.take(most).count()
     }
 

@@ -150,7 +150,10 @@ pub(crate) fn presence_request() -> impl Strategy<Value = PresenceRequest> {
 
 pub(crate) fn presence_response() -> impl Strategy<Value = PresenceResponse> {
     prop_oneof![
-        (collection::vec(any::<u16>(), 0..20), collection::vec((presentity(), version(), any::<bool>()), 0..20))
+        (
+            collection::vec(any::<u16>(), 0..20),
+            collection::vec((presentity(), version(), any::<bool>()), 0..20)
+        )
             .prop_map(|(ranges, versions)| PresenceResponse::Compared(Difference { ranges, versions })),
         collection::vec(told(), 0..5).prop_map(|records| PresenceResponse::Exchanged { records }),
         option::of(told()).prop_map(|record| PresenceResponse::Fetched { record }),

@@ -57,7 +57,11 @@ fn invalid_suspicions() -> Vec<Invalid> {
             "over-limit",
             changed(|body| body.accusations.push(body.accusations[0])),
         ),
-        ("a suspicion of another realm", "foreign-realm", changed(|body| body.realm = "attic".parse().unwrap())),
+        (
+            "a suspicion of another realm",
+            "foreign-realm",
+            changed(|body| body.realm = "attic".parse().unwrap()),
+        ),
         ("a suspicion of another format", "malformed", changed(|body| body.format = 3)),
     ];
     let invalid = |(name, reason, bytes)| Invalid { name, frame: "Suspicion", reason, bytes };

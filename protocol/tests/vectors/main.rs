@@ -108,8 +108,7 @@ fn the_files_are_what_this_build_makes() {
     check("identity", identity.collect());
     check("records", records.collect());
     let suspicions = samples::suspicions().into_iter();
-    let suspicions =
-        suspicions.map(|(name, suspicion, seed)| suspicion_vector(name, &suspicion, &seed));
+    let suspicions = suspicions.map(|(name, suspicion, seed)| suspicion_vector(name, &suspicion, &seed));
     check("suspicions", suspicions.collect());
     check("frames", frames.collect());
     check("reconciliation", tables.collect());

@@ -1,11 +1,14 @@
 //! Discovery on a segment, in the place of mDNS and with its habits.
 //!
-//! As libp2p's mDNS does: a host asks when it starts, again after a second and after twice as long each time
-//! until it sees another's answer, and five minutes and up to 0.1 s, which it draws when it starts, after the
-//! last answer that it saw: mostly one host asks for all. Every question makes every host of the segment, and
-//! the one that asks, answer all of them, at once and with no regard for what is known, so that packets grow
-//! with the square of the hosts that start together. An announcement is lost by each receiver
-//! for itself. Nothing is told of hosts that are gone.
+//! As libp2p's mDNS does: a host asks when it becomes active and when its address changed, again after a
+//! second and after twice as long each time until it sees another's answer, and five minutes and up to 0.1 s,
+//! which it draws when it becomes active, after the last answer that it saw: mostly one host asks for all.
+//! Every question makes every active host of the segment, and the one that asks, answer all of them, at once
+//! and with no regard for what is known, so that packets grow with the square of the hosts that start
+//! together. An announcement is lost by each receiver for itself; that a queue of a socket is full is not
+//! simulated. A host is told of another again if it did not hear its answers for six minutes, and of nobody
+//! that is gone. One that becomes inactive asks and answers on until it next hears another's answer, of which
+//! it is not told.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +20,7 @@ use std::{
 
 use futures::FutureExt;
 use futures_timer::Delay;
-use hereabouts::mesh::discovery::Discovered;
+use hereabouts::mesh::discovery::{Discovered, Discovery};
 use libp2p::{
     Multiaddr, PeerId,
     core::{Endpoint, transport::PortUse},
@@ -28,7 +31,7 @@ use libp2p::{
 };
 use rand::RngExt;
 
-use super::{Network, PORT, State, index, links, packets::Event, traffic::Class, transport::tcp};
+use super::{Network, PORT, State, index, links, packets::Event, transport::tcp};
 use crate::virtual_machine::{HostId, now};
 
 /// Who takes part, and what they were told.
@@ -40,21 +43,27 @@ pub(super) struct Multicast {
 
 #[derive(Debug, Default)]
 struct Member {
-    /// The address that it heard last of each host. Every host hears every other, and again and again.
-    heard: Vec<Option<Ipv4Addr>>,
+    /// The address that it heard last of each host, and the second in which it forgets it. Every host hears
+    /// every other, and again and again.
+    heard: Vec<Option<(Ipv4Addr, u32)>>,
     told: Vec<(PeerId, Multiaddr)>,
     answered: bool,
+    /// Whether it is inactive, and takes part until it hears an answer.
+    ceasing: bool,
     waker: Option<Waker>,
 }
 
 impl Member {
     /// Takes in that a host has an address; whether that is news.
-    fn hear(&mut self, host: HostId, address: Ipv4Addr) -> bool {
+    fn hear(&mut self, now: u64, host: HostId, address: Ipv4Addr) -> bool {
         let place = index(host);
         if self.heard.len() <= place {
             self.heard.resize(place + 1, None);
         }
-        self.heard.get_mut(place).is_some_and(|heard| heard.replace(address) != Some(address))
+        let second = u32::try_from(now / 1_000_000_000).unwrap_or(u32::MAX);
+        let Some(heard) = self.heard.get_mut(place) else { return false };
+        let before = heard.replace((address, second.saturating_add(REMEMBERED_SECONDS)));
+        before.is_none_or(|(known, until)| known != address || until < second)
     }
 }
 
@@ -78,12 +87,18 @@ pub(super) struct Announcement {
 impl Network {
     /// What the process on `host` uses in mDNS's place; none if it looks for nobody.
     pub fn discovery(&self, host: HostId, looks: bool) -> SegmentDiscovery {
-        let mut interval = QUERY_INTERVAL;
-        if looks {
-            let jitter = self.lock().random.random_range(0..QUERY_JITTER_MILLIS);
-            interval += Duration::from_millis(jitter);
-        }
-        SegmentDiscovery { network: self.clone(), host, looks, timer: None, wait: QUERY_RETRY, interval }
+        let mut discovery = SegmentDiscovery {
+            network: self.clone(),
+            host,
+            looks,
+            active: false,
+            timer: None,
+            address: Ipv4Addr::UNSPECIFIED,
+            wait: QUERY_RETRY,
+            interval: QUERY_INTERVAL,
+        };
+        discovery.set_active(true);
+        discovery
     }
 }
 
@@ -91,12 +106,13 @@ impl State {
     fn multicast_join(&mut self, host: HostId) {
         let segment = self.host(host).interface.segment;
         self.multicast.segments.entry(segment).or_default().insert(host);
-        self.multicast.members.insert(host, Member::default());
+        let known = self.multicast.members.remove(&host).filter(|member| !member.ceasing);
+        self.multicast.members.insert(host, known.unwrap_or_default());
     }
 
     fn announce(&mut self, announcement: Announcement) {
         let bytes = announcement.bytes();
-        self.traffic.add(Class::Discovery, bytes);
+        self.traffic.add_announcement(now(), bytes);
         self.host(announcement.from).sent_bytes += bytes;
         let settings = self.settings.clone();
         let at = links::leave(&settings, &mut self.host(announcement.from).interface, now(), bytes);
@@ -124,8 +140,12 @@ impl State {
                 Some(_) if from == to => (),
                 Some(address) => {
                     let Some(member) = self.multicast.members.get_mut(&to) else { continue };
+                    if member.ceasing {
+                        self.multicast.leave(to);
+                        continue;
+                    }
                     member.answered = true;
-                    if member.hear(from, address) {
+                    if member.hear(now, from, address) {
                         member.told.push((peer, tcp(address, PORT)));
                         super::connection::wake(member.waker.take());
                     }
@@ -160,11 +180,31 @@ pub struct SegmentDiscovery {
     network: Network,
     host: HostId,
     looks: bool,
+    active: bool,
     /// Set once its process runs, by the clock of its host.
     timer: Option<Delay>,
+    /// Where it asked from last.
+    address: Ipv4Addr,
     wait: Duration,
     /// From the last answer to the next question.
     interval: Duration,
+}
+
+impl Discovery for SegmentDiscovery {
+    fn set_active(&mut self, active: bool) {
+        if !self.looks || std::mem::replace(&mut self.active, active) == active {
+            return;
+        }
+        let mut state = self.network.lock();
+        if active {
+            let jitter = state.random.random_range(0..QUERY_JITTER_MILLIS);
+            self.interval = QUERY_INTERVAL + Duration::from_millis(jitter);
+            self.timer = None;
+        } else if let Some(member) = state.multicast.members.get_mut(&self.host) {
+            member.ceasing = true;
+            member.told.clear();
+        }
+    }
 }
 
 impl NetworkBehaviour for SegmentDiscovery {
@@ -200,13 +240,18 @@ impl NetworkBehaviour for SegmentDiscovery {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<ToSwarm<Discovered, THandlerInEvent<Self>>> {
-        if !self.looks {
+        if !self.looks || !self.active && self.timer.is_none() {
             return Poll::Pending;
         }
         let mut state = self.network.lock();
+        let address = state.host(self.host).interface.address;
+        if std::mem::replace(&mut self.address, address) != address && self.active {
+            self.timer = None;
+        }
         let timer = self.timer.get_or_insert_with(|| {
             // A process that is still being started answers nobody.
             state.multicast_join(self.host);
+            self.wait = QUERY_RETRY;
             Delay::new(Duration::ZERO)
         });
         let Some(member) = state.multicast.members.get_mut(&self.host) else { return Poll::Pending };
@@ -231,6 +276,8 @@ impl NetworkBehaviour for SegmentDiscovery {
 const QUERY_RETRY: Duration = Duration::from_secs(1);
 const QUERY_INTERVAL: Duration = Duration::from_secs(5 * 60);
 const QUERY_JITTER_MILLIS: u64 = 100;
+/// How long an answer is good for.
+const REMEMBERED_SECONDS: u32 = 6 * 60;
 /// As measured of libp2p's mDNS, with Ethernet's header.
 const QUERY_BYTES: u64 = 86;
 const ANSWER_BYTES: u64 = 420;

@@ -44,7 +44,7 @@ use self::{
     links::{Interface, LinkSettings, passes},
     packets::{Dial, DialId, Event},
     spread::Spread,
-    traffic::Traffic,
+    traffic::{Rate, Traffic},
 };
 use crate::virtual_machine::{HostId, now};
 
@@ -90,6 +90,7 @@ struct Host {
     paused: bool,
     connections: BTreeSet<ConnectionId>,
     sent_bytes: u64,
+    dials: Rate,
 }
 
 /// What a host does with connections that are made to it.
@@ -161,6 +162,7 @@ impl Network {
             paused: false,
             connections: BTreeSet::new(),
             sent_bytes: 0,
+            dials: Rate::default(),
         });
         id
     }
@@ -265,6 +267,11 @@ impl Network {
     /// Bytes that `host` sent so far.
     pub fn sent_bytes(&self, host: HostId) -> u64 {
         self.lock().host(host).sent_bytes
+    }
+
+    /// The connections that `host` set out to make so far.
+    pub fn dials(&self, host: HostId) -> Rate {
+        self.lock().host(host).dials.clone()
     }
 
     /// Connections that stand or are being made.

@@ -82,6 +82,7 @@ impl State {
 
     pub(super) fn dial(&mut self, from: HostId, address: std::net::Ipv4Addr, port: u16) -> DialId {
         self.next_dial += 1;
+        self.host(from).dials.add(now());
         let to = self.by_address.get(&address).copied();
         let dial = Dial { from, to, port, outcome: None, waker: None, tries: 0, turned_away: false };
         self.dials.insert(self.next_dial, dial);

@@ -55,15 +55,26 @@ impl Class {
     }
 }
 
-/// Bytes and packets sent so far.
+/// What was sent so far.
 #[derive(Debug, Clone, Default)]
 pub struct Traffic {
     bytes: BTreeMap<Class, u64>,
+    announcements: Rate,
 }
 
 impl Traffic {
     pub(super) fn add(&mut self, class: Class, bytes: u64) {
         *self.bytes.entry(class).or_default() += bytes;
+    }
+
+    pub(super) fn add_announcement(&mut self, now: u64, bytes: u64) {
+        self.add(Class::Discovery, bytes);
+        self.announcements.add(now);
+    }
+
+    /// Packets sent to everybody on a segment, each counted once.
+    pub fn announcements(&self) -> &Rate {
+        &self.announcements
     }
 
     /// Bytes sent, by class.
@@ -74,6 +85,38 @@ impl Traffic {
     /// Bytes sent in all.
     pub fn total(&self) -> u64 {
         self.bytes.values().sum()
+    }
+}
+
+/// How often something happened: in all, and in the busiest second.
+#[derive(Debug, Clone, Default)]
+pub struct Rate {
+    total: u64,
+    /// Which second it happened in last, and how often.
+    last: (u64, u64),
+    most: u64,
+}
+
+impl Rate {
+    /// It happens at `now`, in nanoseconds.
+    pub(super) fn add(&mut self, now: u64) {
+        let second = now / 1_000_000_000;
+        if self.last.0 != second {
+            self.last = (second, 0);
+        }
+        self.last.1 += 1;
+        self.total += 1;
+        self.most = self.most.max(self.last.1);
+    }
+
+    /// How often in all.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// How often in the second, of those that the clock counts, in which it happened most.
+    pub fn most_in_a_second(&self) -> u64 {
+        self.most
     }
 }
 
@@ -93,3 +136,17 @@ pub(super) const ROUND_TRIP_INTERVAL: Duration = Duration::from_secs(10);
 /// bytes over IPv4, and for IPv6, which was reckoned and not measured, 20 more for each of some twelve
 /// packets.
 pub(super) const HANDSHAKE_BYTES: u64 = 1_390;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_knows_the_busiest_second() {
+        let mut rate = Rate::default();
+        for at in [0, 1, 999_999_999, 1_000_000_000, 7_000_000_000, 7_500_000_000] {
+            rate.add(at);
+        }
+        assert_eq!((rate.total(), rate.most_in_a_second()), (6, 3));
+    }
+}

@@ -27,11 +27,7 @@ use hereabouts::mesh::events::Event;
 use hereabouts_protocol::{
     identity::Presentity,
     message::instant_message::{Delivery, MessageId},
-    presence::{
-        information::PresenceInformation,
-        record::Version,
-        service::PresentityView,
-    },
+    presence::{information::PresenceInformation, record::Version, service::PresentityView},
 };
 
 use self::{

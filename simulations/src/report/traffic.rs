@@ -99,7 +99,8 @@ fn colour(protocol: &str) -> usize {
 }
 
 /// The protocols with a colour of their own, lowest layer first.
-const PROTOCOLS: [&str; 7] = ["gossip", "presence", "message", "identify", "liveness", "discovery", "transport"];
+const PROTOCOLS: [&str; 7] =
+    ["gossip", "presence", "message", "identify", "liveness", "discovery", "transport"];
 const WIDTH: f64 = 540.0;
 const LEFT: f64 = 68.0;
 const RIGHT: f64 = 14.0;
@@ -143,8 +144,10 @@ mod tests {
 
     #[test]
     fn rates_that_are_not_finite_are_left_out() {
-        let picture =
-            chart(&[moment(0, &[("gossip", f64::INFINITY), ("liveness", 5.0)]), moment(1, &[("liveness", 5.0)])]);
+        let picture = chart(&[
+            moment(0, &[("gossip", f64::INFINITY), ("liveness", 5.0)]),
+            moment(1, &[("liveness", 5.0)]),
+        ]);
         assert!(!picture.contains("NaN") && !picture.contains("inf"), "{picture}");
     }
 }

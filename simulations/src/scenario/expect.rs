@@ -99,6 +99,17 @@ pub struct Expect {
     /// Bytes that a node sends in a second without workload or faults, the mean. Range 0 to 1,000,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idle_bytes_per_second: Option<f64>,
+    /// Discovery packets for each node until all have joined, the mean. Range 0 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub join_announcements: Option<f64>,
+    /// Discovery packets in a second, of all nodes together, in ten minutes without workload or faults.
+    /// Range 0 to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_announcements_per_second: Option<f64>,
+    /// Connections that a node sets out to make in a second: the busiest node in its busiest second. Range 0
+    /// to 1,000,000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dials_per_second: Option<usize>,
     /// Whether agreement includes that dead nodes are shown not present. Default true.
     pub departures: bool,
     /// What must have happened at least once. Default nothing.
@@ -123,6 +134,9 @@ impl Default for Expect {
             message_p99: None,
             copies: None,
             idle_bytes_per_second: None,
+            join_announcements: None,
+            idle_announcements_per_second: None,
+            dials_per_second: None,
             departures: true,
             sometimes: Vec::new(),
             fails: None,
@@ -143,6 +157,9 @@ impl Expect {
         "message_p99",
         "copies",
         "idle_bytes_per_second",
+        "join_announcements",
+        "idle_announcements_per_second",
+        "dials_per_second",
         "departures",
         "sometimes",
         "fails",
@@ -162,6 +179,9 @@ impl Expect {
             message_p99: bound("message_p99")?,
             copies: section.number("copies", 1.0..=1000.0)?,
             idle_bytes_per_second: section.number("idle_bytes_per_second", 0.0..=1e9)?,
+            join_announcements: section.number("join_announcements", 0.0..=1e6)?,
+            idle_announcements_per_second: section.number("idle_announcements_per_second", 0.0..=1e6)?,
+            dials_per_second: section.count("dials_per_second", 0..=1_000_000)?,
             departures: section.flag("departures")?.unwrap_or(true),
             sometimes: section.names("sometimes")?.unwrap_or_default(),
             fails: section.name("fails")?,

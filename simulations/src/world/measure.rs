@@ -11,7 +11,7 @@ use crate::{
         AgreementPoint, Better, DeliveryPoint, DisseminationTree, Drawn, FORMAT, Metric, Outcome, Phase,
         Report, SometimesCount, TrafficPoint, TreeEdge,
     },
-    scenario::{Failing, Scenario, Sometimes},
+    scenario::{DiscoveryKind, Failing, Scenario, Sometimes},
     virtual_machine::now,
 };
 
@@ -23,6 +23,8 @@ pub(super) struct Measurements {
     pub(super) converged: Option<u64>,
     pub(super) heal_bytes: Option<u64>,
     pub(super) idle: Vec<f64>,
+    pub(super) join_announcements: Option<u64>,
+    pub(super) idle_announcements: Option<f64>,
     pub(super) followed_at: Option<u64>,
     pub(super) next_sample: u64,
     interval: u64,
@@ -148,6 +150,7 @@ impl World {
         }
         self.gossip_metrics(&mut metrics);
         self.traffic_metrics(&mut metrics);
+        self.discovery_metrics(&mut metrics);
         metrics.0
     }
 
@@ -190,6 +193,23 @@ impl World {
         metrics.neither("connections per node", "connections", connections);
         let memory = build::peak_memory_bytes() as f64 / self.scenario.nodes as f64;
         metrics.neither("memory per node", "B", memory);
+    }
+
+    fn discovery_metrics(&self, metrics: &mut Metrics) {
+        let Scenario { expect, join, .. } = &self.scenario;
+        let measured = &self.measurements;
+        if join.discovery == DiscoveryKind::Mdns {
+            let each = measured.join_announcements.map(|packets| packets as f64 / self.scenario.nodes as f64);
+            let bound = expect.join_announcements;
+            metrics.add("discovery packets per node, join", "packets", each, bound, None);
+            let most = self.network.traffic().announcements().most_in_a_second() as f64;
+            metrics.add("discovery packets, busiest second", "packets", Some(most), None, None);
+            let (idle, bound) = (measured.idle_announcements, expect.idle_announcements_per_second);
+            metrics.add("discovery packets, idle", "1/s", idle, bound, None);
+        }
+        let dials = self.nodes.iter().map(|node| self.network.dials(node.host).most_in_a_second());
+        let (most, bound) = (dials.max().map(|most| most as f64), expect.dials_per_second);
+        metrics.add("dials of a node, busiest second", "dials", most, bound.map(|bound| bound as f64), None);
     }
 
     /// Turns every bound that does not hold into a failure.

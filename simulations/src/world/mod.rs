@@ -189,9 +189,8 @@ impl World {
         let joined = self.advance_until(limit, |world| world.has_joined());
         if joined {
             self.measurements.joined = Some(now().saturating_sub(self.last_start));
-            if self.scenario.expect.idle_bytes_per_second.is_some() {
-                self.measure_idle();
-            }
+            self.measurements.join_announcements = Some(self.network.traffic().announcements().total());
+            self.measure_idle();
             self.safety_phase();
             self.liveness_phase();
         } else {
@@ -263,8 +262,28 @@ impl World {
     }
 
     fn measure_idle(&mut self) {
+        let expect = &self.scenario.expect;
+        let (bytes, announcements) =
+            (expect.idle_bytes_per_second.is_some(), expect.idle_announcements_per_second.is_some());
+        if !bytes && !announcements {
+            return;
+        }
         // What still goes on after joining is not idleness: repairs, IHAVE of the last records.
         self.advance_until(now() + IDLE_SETTLE, |_| false);
+        let begin = now();
+        let announced = self.network.traffic().announcements().total();
+        if bytes {
+            self.measure_idle_bytes();
+        }
+        if announcements {
+            self.advance_until(begin + IDLE_ANNOUNCEMENTS_WINDOW, |_| false);
+            let announced = self.network.traffic().announcements().total() - announced;
+            let seconds = IDLE_ANNOUNCEMENTS_WINDOW as f64 / 1e9;
+            self.measurements.idle_announcements = Some(announced as f64 / seconds);
+        }
+    }
+
+    fn measure_idle_bytes(&mut self) {
         let before: Vec<_> = self.nodes.iter().map(|node| self.network.sent_bytes(node.host)).collect();
         self.advance_until(now() + IDLE_WINDOW, |_| false);
         let sent = self.nodes.iter().zip(before).map(|(node, before)| {
@@ -403,3 +422,8 @@ const STACK_BYTES: usize = 32 * 1024 * 1024;
 const IDLE_SETTLE: u64 = 10_000_000_000;
 /// Four comparisons and eight turns of probes.
 const IDLE_WINDOW: u64 = 120_000_000_000;
+/// Two of mDNS' intervals between questions.
+const IDLE_ANNOUNCEMENTS_WINDOW: u64 = 600_000_000_000;
+
+#[cfg(test)]
+mod tests;

@@ -29,9 +29,9 @@ pub use people::{
     WatchDocument, WatchStateWord,
 };
 pub use presence::{
-    AccusedDocument, BasicWord, CommunicationDocument, ContactDocument, ContactStateWord, EvidenceWord, GroundsWord, FetchedDocument,
-    NoteDocument, PresentitiesDocument, PresentityDocument, SourceWord, StatusDocument, TupleDocument,
-    VersionDocument,
+    AccusedDocument, BasicWord, CommunicationDocument, ContactDocument, ContactStateWord, EvidenceWord,
+    FetchedDocument, GroundsWord, NoteDocument, PresentitiesDocument, PresentityDocument, SourceWord,
+    StatusDocument, TupleDocument, VersionDocument,
 };
 pub use set_presence::{SetPresence, SetPresenceError};
 pub use time::DocumentTime;

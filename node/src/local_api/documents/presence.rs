@@ -247,11 +247,7 @@ pub struct AccusedDocument {
 
 impl From<&AccusedBy> for AccusedDocument {
     fn from(accused: &AccusedBy) -> Self {
-        Self {
-            by: accused.accuser.to_string(),
-            grounds: accused.grounds.into(),
-            since: accused.since.into(),
-        }
+        Self { by: accused.accuser.to_string(), grounds: accused.grounds.into(), since: accused.since.into() }
     }
 }
 

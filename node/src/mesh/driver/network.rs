@@ -69,6 +69,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     fn addresses_changed(&mut self) {
         let addresses = addresses::published(self.listen.iter());
+        self.duty.handle_moved(self.clock.now());
         self.node.handle(self.clock.now(), NodeInput::Addresses(addresses));
     }
 
@@ -104,11 +105,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     self.node.handle(now, input(presentity));
                 }
             }
-            Reported::Discovery(discovered) => {
-                for (peer, address) in discovered.0 {
-                    self.overlay.handle_discovered(now, peer, address);
-                }
-            }
+            Reported::Discovery(discovered) => self.discovered(now, discovered),
             Reported::Blocked(never) | Reported::Limits(never) => match never {},
         }
     }

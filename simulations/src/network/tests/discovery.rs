@@ -1,14 +1,16 @@
 //! Discovery on a segment.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     future::poll_fn,
     sync::{Arc, Mutex},
     task::Poll,
     time::Duration,
 };
 
-use hereabouts::mesh::discovery::Discovered;
+use futures::FutureExt;
+use futures_timer::Delay;
+use hereabouts::mesh::discovery::{Discovered, Discovery};
 use libp2p::{
     Multiaddr, PeerId,
     swarm::{NetworkBehaviour, ToSwarm},
@@ -23,12 +25,25 @@ use crate::{
 /// Who was told where whom is, and when.
 type Told = Arc<Mutex<BTreeMap<HostId, Vec<(PeerId, Multiaddr, u64)>>>>;
 
+/// Whether a host is to be active; asked whenever its task runs.
+type Active = Arc<Mutex<bool>>;
+
 fn look(simulation: &Simulation, host: HostId, told: &Told) {
+    look_while(simulation, host, told, &Arc::new(Mutex::new(true)));
+}
+
+fn look_while(simulation: &Simulation, host: HostId, told: &Told, active: &Active) {
     let mut discovery = simulation.network.discovery(host, true);
+    let active = active.clone();
+    let mut clock = Delay::new(Duration::ZERO);
     let told = told.clone();
     drop(simulation.spawn(
         host,
         poll_fn(move |cx| {
+            while clock.poll_unpin(cx).is_ready() {
+                clock.reset(Duration::from_millis(100));
+            }
+            discovery.set_active(*active.lock().unwrap());
             while let Poll::Ready(event) = discovery.poll(cx) {
                 if let ToSwarm::GenerateEvent(Discovered(found)) = event {
                     let mut told = told.lock().unwrap();
@@ -139,10 +154,15 @@ fn announcements_that_are_lost_are_asked_for_again() {
     simulate(4, settings, |simulation| {
         let told = Told::default();
         (0..4).for_each(|host| look(simulation, host, &told));
+        let pairs = || {
+            let told = told.lock().unwrap();
+            let pairs = told.iter().flat_map(|(host, told)| told.iter().map(move |(peer, ..)| (host, peer)));
+            pairs.collect::<BTreeSet<_>>().len()
+        };
         simulation.pass(SECOND / 2);
-        let first = told.lock().unwrap().values().map(Vec::len).sum::<usize>();
+        let first = pairs();
         simulation.pass(4_000 * SECOND);
-        let all = told.lock().unwrap().values().map(Vec::len).sum::<usize>();
+        let all = pairs();
         assert!(first < 12 && all == 12, "{first} and then {all}");
     });
 }
@@ -176,4 +196,47 @@ fn a_host_that_was_suspended_before_asks_at_once_when_its_process_starts() {
 
 fn nanoseconds(duration: Duration) -> u64 {
     crate::network::links::nanoseconds(duration)
+}
+
+#[test]
+fn who_is_inactive_neither_asks_nor_answers_and_asks_at_once_when_active_again() {
+    simulate(4, wire(), |simulation| {
+        let (told, active) = (Told::default(), Active::default());
+        look_while(simulation, 0, &told, &active);
+        (1..3).for_each(|host| look(simulation, host, &told));
+        simulation.pass(10 * SECOND);
+        assert!(!told.lock().unwrap().contains_key(&0), "it was never active");
+        assert_eq!(bytes(simulation), 2 * 86 + 4 * 420);
+        *active.lock().unwrap() = true;
+        simulation.pass(SECOND);
+        assert_eq!(told.lock().unwrap()[&0].len(), 2);
+        assert_eq!(bytes(simulation), 3 * 86 + 7 * 420);
+        *active.lock().unwrap() = false;
+        simulation.pass(SECOND);
+        look(simulation, 3, &told);
+        simulation.pass(SECOND);
+        assert_eq!(bytes(simulation), 4 * 86 + 11 * 420, "it answers once more");
+        assert_eq!(told.lock().unwrap()[&0].len(), 2, "but is told nothing");
+        simulation.pass(301 * SECOND);
+        let questions = (bytes(simulation) - 4 * 86 - 11 * 420) / (86 + 3 * 420);
+        assert!((1..=3).contains(&questions), "and then it is gone");
+        *active.lock().unwrap() = true;
+        simulation.pass(SECOND);
+        assert_eq!(told.lock().unwrap()[&0].len(), 5, "and is told of all anew");
+    });
+}
+
+#[test]
+fn who_was_not_heard_for_six_minutes_is_told_again() {
+    simulate(2, wire(), |simulation| {
+        let told = Told::default();
+        (0..2).for_each(|host| look(simulation, host, &told));
+        simulation.pass(1_000 * SECOND);
+        assert_eq!(told.lock().unwrap()[&0].len(), 1);
+        simulation.network.set_connected(1, false);
+        simulation.pass(700 * SECOND);
+        simulation.network.set_connected(1, true);
+        simulation.pass(301 * SECOND);
+        assert_eq!(told.lock().unwrap()[&0].len(), 2);
+    });
 }

@@ -15,9 +15,7 @@ use crate::{
         times::{age, moment, since},
         words,
     },
-    local_api::documents::{
-        DocumentTime, FetchedDocument, NoteDocument, PresentityDocument, SourceWord,
-    },
+    local_api::documents::{DocumentTime, FetchedDocument, NoteDocument, PresentityDocument, SourceWord},
 };
 
 pub(in crate::agents::cli) async fn run(context: &Context, who: &str) -> Result<Exit> {

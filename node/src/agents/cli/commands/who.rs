@@ -68,7 +68,8 @@ fn reasons(
     fields.add("because", words::evidence(contact.evidence));
     let heard = age(since(words::timestamp(presentity.heard_at), now));
     let version = presentity.version;
-    fields.add("record", format!("heard {heard}: start {}, record {}", version.incarnation, version.sequence));
+    fields
+        .add("record", format!("heard {heard}: start {}, record {}", version.incarnation, version.sequence));
     for (number, accused) in presentity.accused.iter().enumerate() {
         let accuser = others.iter().find(|other| other.id == accused.by);
         let by = match accuser {
