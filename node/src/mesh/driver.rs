@@ -404,6 +404,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     Transition::Cleared => Event::Cleared(view),
                     Transition::Lost => Event::Lost(view),
                     Transition::Returned => Event::Returned(view),
+                    Transition::Unsteady => Event::Unsteady(view),
+                    Transition::Steady => Event::Steady(view),
                 }
             }
             Notice::Message { stored, cursor } => Event::Message(InboxEntry { cursor, stored, read: false }),

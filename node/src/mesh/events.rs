@@ -43,6 +43,10 @@ pub enum Event {
     Lost(PresentityView),
     /// It is back after it left or was lost.
     Returned(PresentityView),
+    /// It was lost and returned again and again, and goes on so, as far as anybody knows.
+    Unsteady(PresentityView),
+    /// It does so no more.
+    Steady(PresentityView),
     /// A message came in and is stored.
     Message(InboxEntry),
     /// A queued message reached a final state.

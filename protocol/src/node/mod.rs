@@ -456,6 +456,7 @@ impl Node {
                 state: ContactState::Present,
                 since: self.clock.at_start,
                 evidence: Evidence::Own,
+                unsteady: false,
             },
             heard_at: unix,
             accused: Vec::new(),

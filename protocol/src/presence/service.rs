@@ -15,6 +15,9 @@
 //! link. A lost one that is heard of anew or linked to has *returned*. What another node remembers of
 //! somebody's contact is taken over only until there is evidence of our own.
 //!
+//! Who is lost and returns again and again is *unsteady*: that is said once for the whole run of it, and what
+//! it comes to when it is over, so that a bad cable does not fill anybody's screen.
+//!
 //! Limits: [`PRESENTITIES_MAX`] records. At the limit the one longest out of contact makes room; if all are
 //! present a newcomer is refused. Source: RFC 2778 section 2.1, RFC 2779 3.2 and 3.3; DESIGN of records is
 //! this project's own.
@@ -45,6 +48,8 @@ pub struct PresenceService {
     clock: WallClock,
     entries: BTreeMap<Presentity, Entry>,
     leases: BTreeSet<(Timestamp, Presentity)>,
+    /// Those who are unsteady, by when they will have been steady long enough.
+    unsteady: BTreeSet<(Timestamp, Presentity)>,
     outputs: VecDeque<ServiceOutput>,
     presentities_max: usize,
 }
@@ -56,6 +61,7 @@ impl PresenceService {
             clock,
             entries: BTreeMap::new(),
             leases: BTreeSet::new(),
+            unsteady: BTreeSet::new(),
             outputs: VecDeque::new(),
             presentities_max,
         }
@@ -75,7 +81,7 @@ impl PresenceService {
         } else if !self.make_room() {
             return Offered::TableFull;
         }
-        self.replace(record, source, self.heard_at(now, source));
+        self.replace(now, record, source);
         Offered::Newer
     }
 
@@ -120,6 +126,7 @@ impl PresenceService {
 
     /// Acts on what is due: leases that ended.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        self.steady_due(now);
         while let Some(&(ends, presentity)) = self.leases.first()
             && ends <= now
         {
@@ -141,7 +148,8 @@ impl PresenceService {
 
     /// When [`Self::handle_timeout`] is due next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.leases.first().map(|(ends, _)| *ends)
+        let (lease, steady) = (self.leases.first(), self.unsteady.first());
+        lease.into_iter().chain(steady).map(|(at, _)| *at).min()
     }
 
     /// The newest record of `presentity`.
@@ -262,12 +270,16 @@ impl PresenceService {
         let Some(presentity) = longest_gone else { return false };
         if let Some(entry) = self.entries.remove(&presentity) {
             self.leases.remove(&(entry.lease_ends, presentity));
+            if let Some(until) = entry.losses.unsteady_until {
+                self.unsteady.remove(&(until, presentity));
+            }
         }
         self.outputs.push_back(ServiceOutput::Forget(presentity));
         true
     }
 
-    fn replace(&mut self, record: PresenceRecord, source: Source, heard_at: UnixTime) {
+    fn replace(&mut self, now: Timestamp, record: PresenceRecord, source: Source) {
+        let heard_at = self.heard_at(now, source);
         let presentity = record.presentity();
         let (state, evidence) = judge(&record, source);
         let previous = self.entries.remove(&presentity);
@@ -275,6 +287,7 @@ impl PresenceService {
             self.leases.remove(&(previous.lease_ends, presentity));
         }
         let linked = previous.as_ref().is_some_and(|previous| previous.linked);
+        let losses = previous.as_ref().map(|previous| previous.losses.clone()).unwrap_or_default();
         let (state, evidence) = match state {
             ContactState::Lost if linked => (ContactState::Present, Evidence::Connected),
             _ => (state, evidence),
@@ -299,12 +312,13 @@ impl PresenceService {
             heard_at,
             lease_ends,
             linked,
-            contact: Contact { state, since, evidence },
+            contact: Contact { state, since, evidence, unsteady: losses.unsteady_until.is_some() },
+            losses,
         };
         self.leases.insert((lease_ends, presentity));
         self.entries.insert(presentity, entry);
         if let Some(transition) = transition {
-            self.outputs.push_back(ServiceOutput::Transition(presentity, transition));
+            self.announce(now, presentity, transition);
         }
     }
 
@@ -315,7 +329,7 @@ impl PresenceService {
             entry.contact.evidence = evidence;
             return;
         }
-        entry.contact = Contact { state, since: self.clock.unix(now), evidence };
+        entry.contact = Contact { state, since: self.clock.unix(now), evidence, ..entry.contact };
         let transition = match state {
             ContactState::Present if before == ContactState::Suspect => Transition::Cleared,
             ContactState::Present => Transition::Returned,
@@ -327,7 +341,43 @@ impl PresenceService {
             let lease_ends = now + entry.record.lease().max(LEASE_MIN);
             self.set_lease(presentity, lease_ends);
         }
+        self.announce(now, presentity, transition);
+    }
+
+    /// Says what happened to a presentity, and whether it happens again and again.
+    fn announce(&mut self, now: Timestamp, presentity: Presentity, transition: Transition) {
+        let Some(entry) = self.entries.get_mut(&presentity) else { return };
+        let losses = &mut entry.losses;
+        if transition == Transition::Lost {
+            losses.at.push_back(now);
+            losses.at.retain(|at| now.since(*at) <= UNSTEADY_WITHIN);
+            while losses.at.len() > UNSTEADY_LOSSES {
+                losses.at.pop_front();
+            }
+        }
+        let begins = losses.at.len() >= UNSTEADY_LOSSES && losses.unsteady_until.is_none();
+        let goes_on = matches!(transition, Transition::Lost | Transition::Returned);
+        if begins || (goes_on && losses.unsteady_until.is_some()) {
+            if let Some(before) = losses.unsteady_until.replace(now + STEADY_AFTER) {
+                self.unsteady.remove(&(before, presentity));
+            }
+            self.unsteady.insert((now + STEADY_AFTER, presentity));
+        }
+        entry.contact.unsteady = losses.unsteady_until.is_some();
         self.outputs.push_back(ServiceOutput::Transition(presentity, transition));
+        if begins {
+            self.outputs.push_back(ServiceOutput::Transition(presentity, Transition::Unsteady));
+        }
+    }
+
+    fn steady_due(&mut self, now: Timestamp) {
+        while let Some((_, presentity)) = self.unsteady.first().copied().filter(|(at, _)| *at <= now) {
+            self.unsteady.pop_first();
+            let Some(entry) = self.entries.get_mut(&presentity) else { continue };
+            entry.losses = Losses::default();
+            entry.contact.unsteady = false;
+            self.outputs.push_back(ServiceOutput::Transition(presentity, Transition::Steady));
+        }
     }
 }
 
@@ -393,6 +443,11 @@ pub enum Transition {
     Lost,
     /// It is back.
     Returned,
+    /// It was lost [`UNSTEADY_LOSSES`] times within [`UNSTEADY_WITHIN`]. Its losses and returns are still told, but
+    /// nobody is to be bothered with them until it is steady.
+    Unsteady,
+    /// It was neither lost nor did it return for [`STEADY_AFTER`]; its state is what counts again.
+    Steady,
 }
 
 /// Everything that this node knows of a presentity.
@@ -436,6 +491,8 @@ pub struct Contact {
     pub since: UnixTime,
     /// What it rests on.
     pub evidence: Evidence,
+    /// Whether it changes again and again.
+    pub unsteady: bool,
 }
 
 /// The judgement on somebody's contact.
@@ -490,6 +547,14 @@ struct Entry {
     lease_ends: Timestamp,
     linked: bool,
     contact: Contact,
+    losses: Losses,
+}
+
+/// How often a presentity was lost lately.
+#[derive(Debug, Clone, Default)]
+struct Losses {
+    at: VecDeque<Timestamp>,
+    unsteady_until: Option<Timestamp>,
 }
 
 impl Entry {
@@ -551,6 +616,12 @@ fn transition(
 
 /// Records that one node keeps unless told otherwise. A record with its entry takes about 2 kB.
 pub const PRESENTITIES_MAX: usize = 4096;
+/// Who is lost so often is unsteady.
+pub const UNSTEADY_LOSSES: usize = 3;
+/// The time within which those losses are counted.
+pub const UNSTEADY_WITHIN: Duration = Duration::from_secs(10 * 60);
+/// Who neither is lost nor returns for so long is steady again.
+pub const STEADY_AFTER: Duration = Duration::from_secs(5 * 60);
 /// A record that names a shorter lease gets this one, so that a flood of expiries cannot be ordered.
 const LEASE_MIN: Duration = Duration::from_secs(10);
 

@@ -144,6 +144,31 @@ fn a_newer_record_clears_and_its_document_is_told_if_it_changed() {
 }
 
 #[test]
+fn who_is_lost_again_and_again_is_unsteady_until_it_is_steady_for_a_while() {
+    let mut service = service();
+    let who = presentity(&alice());
+    service.handle_record(at(0), record(&alice(), 1, 1), Source::Gossip);
+    for minute in 1..=5 {
+        service.handle_lost(at(minute * 60), who, Evidence::Accused);
+        service.handle_link_established(at(minute * 60 + 5), who);
+        service.handle_link_down(who);
+        assert_eq!(service.view(&who).unwrap().contact.unsteady, minute >= 3, "{minute}");
+    }
+    let told = transitions(&mut service);
+    let unsteady = told.iter().position(|transition| *transition == Transition::Unsteady);
+    assert_eq!(unsteady, Some(6), "once, at the third loss: {told:?}");
+    assert_eq!(told.iter().filter(|transition| **transition == Transition::Unsteady).count(), 1);
+    // A new record does not make it steady.
+    service.handle_record(at(400), record(&alice(), 1, 2), Source::Gossip);
+    assert!(service.view(&who).unwrap().contact.unsteady);
+    service.handle_timeout(at(305) + STEADY_AFTER - Duration::from_secs(1));
+    assert_eq!(transitions(&mut service), []);
+    service.handle_timeout(at(305) + STEADY_AFTER);
+    assert_eq!(transitions(&mut service), [Transition::Steady]);
+    assert!(!service.view(&who).unwrap().contact.unsteady);
+}
+
+#[test]
 fn who_is_present_beside_somebody_is_counted_as_far_as_asked() {
     let mut service = service();
     for number in 1..=5 {

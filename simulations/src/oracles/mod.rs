@@ -411,6 +411,7 @@ impl State {
                 self.told(now, node, &format!("finished message {id}: {state:?}"));
             }
             Event::Trouble(text) => self.told(now, node, text),
+            Event::Unsteady(_) | Event::Steady(_) => (),
             Event::Subscriber { .. } | Event::Listening(_) | Event::Gap => (),
         }
     }

@@ -18,6 +18,20 @@ pub(super) fn line(event: &EventDocument, output: &Output, now: &Zoned) -> Optio
         EventBody::Appeared { presentity } => {
             format!("{} appeared: {}", words::name(presentity), words::status_and_note(presentity, now))
         }
+        EventBody::Suspected { presentity }
+        | EventBody::Cleared { presentity }
+        | EventBody::Lost { presentity }
+        | EventBody::Returned { presentity }
+            if presentity.contact.unsteady =>
+        {
+            return None;
+        }
+        EventBody::Unsteady { presentity } => {
+            format!("{} is out of contact again and again", words::name(presentity))
+        }
+        EventBody::Steady { presentity } => {
+            format!("{} is steady again: {}", words::name(presentity), words::sentence(presentity, now))
+        }
         EventBody::Changed { presentity }
         | EventBody::Suspected { presentity }
         | EventBody::Lost { presentity } => words::sentence(presentity, now),

@@ -73,6 +73,17 @@ pub enum EventBody {
         /// Its state.
         presentity: Box<PresentityDocument>,
     },
+    /// It was lost several times in a few minutes. Until `steady` its losses and returns are events as before, but
+    /// with `unsteady` in `contact`: no news for people.
+    Unsteady {
+        /// Its state.
+        presentity: Box<PresentityDocument>,
+    },
+    /// It was neither lost nor returned for some minutes.
+    Steady {
+        /// Its state.
+        presentity: Box<PresentityDocument>,
+    },
     /// A message came in and is stored.
     Message {
         /// The message with its body.
@@ -123,6 +134,8 @@ impl EventBody {
             Event::Cleared(view) => Self::Cleared { presentity: document(view) },
             Event::Lost(view) => Self::Lost { presentity: document(view) },
             Event::Returned(view) => Self::Returned { presentity: document(view) },
+            Event::Unsteady(view) => Self::Unsteady { presentity: document(view) },
+            Event::Steady(view) => Self::Steady { presentity: document(view) },
             Event::Message(entry) => {
                 Self::Message { message: Box::new(MessageDocument::new(entry, directory)) }
             }
@@ -149,6 +162,8 @@ impl EventBody {
             Self::Cleared { .. } => "cleared",
             Self::Lost { .. } => "lost",
             Self::Returned { .. } => "returned",
+            Self::Unsteady { .. } => "unsteady",
+            Self::Steady { .. } => "steady",
             Self::Message { .. } => "message",
             Self::Delivery { .. } => "delivery",
             Self::Subscriber { .. } => "subscriber",
@@ -167,7 +182,9 @@ impl EventBody {
             | Self::Suspected { presentity }
             | Self::Cleared { presentity }
             | Self::Lost { presentity }
-            | Self::Returned { presentity } => Some(presentity),
+            | Self::Returned { presentity }
+            | Self::Unsteady { presentity }
+            | Self::Steady { presentity } => Some(presentity),
             _ => None,
         }
     }

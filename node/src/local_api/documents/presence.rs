@@ -160,11 +160,18 @@ pub struct ContactDocument {
     pub since: DocumentTime,
     /// What it rests on.
     pub evidence: EvidenceWord,
+    /// Whether it changes again and again.
+    pub unsteady: bool,
 }
 
 impl From<Contact> for ContactDocument {
     fn from(contact: Contact) -> Self {
-        Self { state: contact.state.into(), since: contact.since.into(), evidence: contact.evidence.into() }
+        Self {
+            state: contact.state.into(),
+            since: contact.since.into(),
+            evidence: contact.evidence.into(),
+            unsteady: contact.unsteady,
+        }
     }
 }
 

@@ -36,7 +36,7 @@ fn a_presentity_is_written_as_promised() {
         "self": false,
         "petname": null,
         "name": "Bob",
-        "contact": {"state": "lost", "since": "1970-01-01T00:00:01.000Z", "evidence": "link-lost"},
+        "contact": {"state": "lost", "since": "1970-01-01T00:00:01.000Z", "evidence": "link-lost", "unsteady": false},
         "accused": [{"by": accuser, "grounds": "refused", "since": "1970-01-01T00:00:01.000Z"}],
         "heard_at": "1970-01-01T00:00:02.000Z",
         "age_seconds": 10.345,
@@ -330,7 +330,12 @@ fn view(number: u8, name: &str) -> PresentityView {
         petname: None,
         version: Version { incarnation: 3, sequence: 2 },
         information: Some(information),
-        contact: Contact { state: ContactState::Lost, since: at(1_000), evidence: Evidence::LinkLost },
+        contact: Contact {
+            state: ContactState::Lost,
+            since: at(1_000),
+            evidence: Evidence::LinkLost,
+            unsteady: false,
+        },
         heard_at: at(2_000),
         accused: vec![AccusedBy { accuser: somebody(7), grounds: Grounds::Refused, since: at(1_000) }],
     }
