@@ -153,6 +153,7 @@ impl World {
                 inbox_messages_max: u64::try_from(self.scenario.node.inbox_max).unwrap_or(u64::MAX),
             },
             neighbours: self.scenario.node.neighbours,
+            gossip: hereabouts::mesh::gossip::GossipSettings::default(),
             publishes: node.publishes,
             verify: verify::once,
             events: EventLog::new(1, Some(tap)),
