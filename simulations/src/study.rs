@@ -252,8 +252,8 @@ mod tests {
         [[series]]
         name = "mesh"
         points = [
-            { value = "4", with.gossip.mesh_peers = 4 },
-            { value = "6", with.gossip = { mesh_peers = 6 }, nodes = [20] },
+            { value = "3", with.gossip.mesh_peers = 3 },
+            { value = "5", with.gossip = { mesh_peers = 5 }, nodes = [20] },
         ]
         [[series]]
         name = "loss"
@@ -273,9 +273,9 @@ mod tests {
             })
             .collect();
         let expected = [
-            ("mesh", 10, "4", true, 3),
-            ("mesh", 20, "4", true, 2),
-            ("mesh", 20, "6", false, 2),
+            ("mesh", 10, "3", true, 3),
+            ("mesh", 20, "3", true, 2),
+            ("mesh", 20, "5", false, 2),
             ("loss", 20, "none", true, 2),
             ("loss", 20, "5%", false, 2),
         ];
@@ -300,8 +300,8 @@ mod tests {
         let said = |text: &str| Study::parse("links.toml", text).unwrap_err().to_string();
         assert!(said("name = 3").starts_with("links.toml is no study: "));
         assert!(said(&TEXT.replace("seeds = 3", "sedes = 3")).contains("unknown field `sedes`"));
-        let wrong = said(&TEXT.replace("mesh_peers = 6", "mesh_peers = 7"));
-        assert!(wrong.contains("study links, 20 nodes, 6") && wrong.contains("mesh_peers_max"), "{wrong}");
+        let wrong = said(&TEXT.replace("mesh_peers = 5", "mesh_peers = 7"));
+        assert!(wrong.contains("study links, 20 nodes, 5") && wrong.contains("mesh_peers_max"), "{wrong}");
         assert!(Study::load("gosip").unwrap_err().to_string().contains("no study `gosip`"));
         assert!(Study::load("none.toml").unwrap_err().to_string().starts_with("cannot read none.toml"));
     }

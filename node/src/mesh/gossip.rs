@@ -24,34 +24,36 @@ use thiserror::Error;
 /// How a node gossips. All nodes of a realm may differ; what a node sets it pays for, and its peers in part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GossipSettings {
-    /// Links of the mesh that a node aims at: each gets every record at once. Default 4; range 1 to 64,
-    /// between `mesh_peers_min` and `mesh_peers_max`. More: fewer hops, and each one more is about one more
-    /// copy of every record at every node; fewer: a node that loses some hears by repair only.
+    /// Links of the mesh that a node aims at: each gets every record at once. Default 3, the fewest with which
+    /// hardly any node waits for repair; range 1 to 64, between `mesh_peers_min` and `mesh_peers_max`. More:
+    /// fewer hops, and each one more is about one more copy of every record at every node; fewer: a node that
+    /// loses some hears by repair only.
     pub mesh_peers: usize,
     /// Below so many, links are added at the next heartbeat. Default 3; range 1 to `mesh_peers`, and at least
-    /// `mesh_outbound_min`. Higher: quicker repair, more grafting; lower: nodes stay with few.
+    /// `mesh_outbound_min`. Higher: quicker repair, more grafting; lower: nodes stay with few, and when
+    /// others die some hear by repair only, after half a second and more.
     pub mesh_peers_min: usize,
-    /// Above so many, links are cut back to `mesh_peers`. Default 6; range `mesh_peers` to 128. Higher: more
+    /// Above so many, links are cut back to `mesh_peers`. Default 5; range `mesh_peers` to 128. Higher: more
     /// copies, since those whom others graft keep their links; lower: more are cut, and wait for
     /// `prune_backoff`.
     pub mesh_peers_max: usize,
     /// Links of the mesh that this node dialled itself, so that nobody is cut off by those who dial it.
-    /// Default 2; range 0 to half of `mesh_peers`. Higher: harder to surround, more grafting.
+    /// Default 1; range 0 to half of `mesh_peers`. Higher: harder to surround, more grafting.
     pub mesh_outbound_min: usize,
     /// Whether a node's own records go to all its links instead of those of the mesh. Default no. Yes: one
     /// hop less from the origin, for as many more copies as it has links beyond the mesh.
     pub flood_publish: bool,
     /// Links outside the mesh that are told at each heartbeat which records there were (IHAVE), at least.
-    /// Default 3; range 0 to 64. More: what the push missed is repaired at the next heartbeat more surely, for
-    /// some 150 bytes and 16 per record each; none, with `lazy_share` 0: tables are compared instead, within
+    /// Default 1; range 0 to 64. More: what the push missed is repaired at the next heartbeat more surely, for
+    /// some 170 bytes and 18 per record each; none, with `lazy_share` 0: tables are compared instead, within
     /// half a minute.
     pub lazy_peers_min: usize,
-    /// The same as a share of the links outside the mesh, where that is more. Default 0.1; range 0 to 1.
+    /// The same as a share of the links outside the mesh, where that is more. Default 0.05; range 0 to 1.
     pub lazy_share: f64,
     /// Heartbeats for which records are kept to answer who asks for them. Default 4; range 1 to 100, at least
     /// `history_told_heartbeats`. Longer costs memory: a kilobyte for each record of that time.
     pub history_heartbeats: usize,
-    /// Heartbeats for which records are told of by lazy push. Default 2; range 1 to `history_heartbeats`.
+    /// Heartbeats for which records are told of by lazy push. Default 1; range 1 to `history_heartbeats`.
     /// More: more chances of repair, each for the bytes of one lazy push.
     pub history_told_heartbeats: usize,
     /// Time between heartbeats: mesh repair and lazy push. Default 1 s; range 100 ms to 1 min. Shorter:
@@ -74,15 +76,15 @@ pub struct GossipSettings {
 impl Default for GossipSettings {
     fn default() -> Self {
         Self {
-            mesh_peers: 4,
+            mesh_peers: 3,
             mesh_peers_min: 3,
-            mesh_peers_max: 6,
-            mesh_outbound_min: 2,
+            mesh_peers_max: 5,
+            mesh_outbound_min: 1,
             flood_publish: false,
-            lazy_peers_min: 3,
-            lazy_share: 0.1,
+            lazy_peers_min: 1,
+            lazy_share: 0.05,
             history_heartbeats: 4,
-            history_told_heartbeats: 2,
+            history_told_heartbeats: 1,
             heartbeat_interval: Duration::from_secs(1),
             prune_backoff: Duration::from_secs(4),
             idontwant_above_bytes: 1000,
@@ -285,11 +287,11 @@ mod tests {
         for (change, words) in [
             (
                 (|settings| settings.mesh_peers_min = 5) as fn(&mut GossipSettings),
-                "above mesh_peers, which is 4",
+                "above mesh_peers, which is 3",
             ),
-            (|settings| settings.mesh_peers_max = 3, "above mesh_peers_max, which is 3"),
-            (|settings| settings.mesh_outbound_min = 3, "above half of mesh_peers, which is 2"),
-            (|settings| settings.history_heartbeats = 1, "above history_heartbeats, which is 1"),
+            (|settings| settings.mesh_peers_max = 2, "above mesh_peers_max, which is 2"),
+            (|settings| settings.mesh_outbound_min = 2, "above half of mesh_peers, which is 1"),
+            (|settings| settings.history_told_heartbeats = 5, "above history_heartbeats, which is 4"),
         ] {
             let error = refused(change).to_string();
             assert!(error.contains(words), "{error}");

@@ -19,7 +19,7 @@ fn example() -> &'static str {
 fn everything() -> String {
     let mut text = format!("{LEAST}{}", "duration = \"5m\"\n[small]\nnodes = 10\nduration = \"20s\"\n");
     text += "[join]\nhow = \"flash-crowd\"\ndiscovery = \"given\"\n";
-    text += "[gossip]\nmesh_peers = 6\nflood_publish = true\nlazy_share = \"12.5%\"\n";
+    text += "[gossip]\nmesh_peers = 6\nmesh_peers_max = 8\nflood_publish = true\nlazy_share = \"12.5%\"\n";
     text += "heartbeat_interval = \"700ms\"\nidontwant_above_bytes = 0\n";
     text += "[network]\nprofile = \"wan\"\nsegments = 3\nlatency = \"0.25ms\"\njitter = \"30us\"\n";
     text += "loss = \"0.1%\"\nbandwidth_mbit = 10\n[workload]\nchanges = 9\nmessages = 9\n";
@@ -115,10 +115,11 @@ fn defaults_follow_the_settings_they_depend_on() {
 #[test]
 fn of_the_settings_of_gossip_those_are_shown_that_are_set() {
     assert_eq!(parsed(LEAST).gossip.set(), []);
-    assert_eq!(parsed(&format!("{LEAST}[gossip]\nmesh_peers = 4\n")).gossip.set(), []);
+    assert_eq!(parsed(&format!("{LEAST}[gossip]\nmesh_peers = 3\n")).gossip.set(), []);
     let set = parsed(&everything()).gossip.set();
     let wanted = [
         ("mesh_peers", "6"),
+        ("mesh_peers_max", "8"),
         ("flood_publish", "true"),
         ("lazy_share", "12.5%"),
         ("heartbeat_interval", "700ms"),
@@ -261,9 +262,9 @@ fn contradictions_are_refused_in_words() {
     assert_refused("[join]\nhow = \"flash-crowd\"\ncrowd = \"100%\"", 6, &["all nodes are in the crowd"]);
     assert_refused("[network]\nsegments = 2", 5, &["never meet", "discovery = \"given\""]);
     assert_refused("[node]\npublishers = 0\n[workload]\nchanges = 2", 7, &["no node publishes"]);
-    assert_refused("[gossip]\nmesh_peers = 7", 5, &["7, above mesh_peers_max, which is 6"]);
-    assert_refused("[gossip]\nmesh_peers_max = 3", 4, &["`mesh_peers` of gossip is 4, above mesh_peers_max"]);
-    assert_refused("[gossip]\nhistory_heartbeats = 1", 4, &["above history_heartbeats, which is 1"]);
+    assert_refused("[gossip]\nmesh_peers = 7", 5, &["7, above mesh_peers_max, which is 5"]);
+    assert_refused("[gossip]\nmesh_peers_max = 2", 4, &["`mesh_peers` of gossip is 3, above mesh_peers_max"]);
+    assert_refused("[gossip]\nhistory_told_heartbeats = 5", 5, &["above history_heartbeats, which is 4"]);
     assert_refused("[workload]\nbursts = 1\nburst_changes = 31", 6, &["31 of only 30 publishers"]);
     assert_refused("[workload]\nburst_within = \"5ms\"", 5, &["no bursts"]);
     assert_refused("[node]\nrecords_max = 16", 5, &["none could show them all"]);
