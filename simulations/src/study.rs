@@ -1,10 +1,10 @@
 //! Studies: one scenario in several sizes, with one thing changed at a time.
 //!
-//! **Decides** which runs a study consists of. A study is a TOML file with a scenario (`[scenario]`, written as
-//! in `SCENARIOS.md` but for `name`, `summary` and `nodes`), sizes, and series of points. A run's scenario is
-//! that one, with what the size changes laid over it, then what the series and then what the point changes:
-//! tables are merged, anything else is replaced. **Leaves** the running to the command line and the showing to
-//! [`report::study_text`](crate::report::study_text).
+//! **Decides** which runs a study consists of. A study is a TOML file with a scenario (`[scenario]`,
+//! written as in `SCENARIOS.md` but for `name`, `summary` and `nodes`), sizes, and series of points. A
+//! run's scenario is that one, with what the size changes laid over it, then what the series and then what
+//! the point changes: tables are merged, anything else is replaced. **Leaves** the running to the command
+//! line and the showing to [`report::study_text`](crate::report::study_text).
 //!
 //! Limits: every scenario is read before anything runs. Points that come to the same scenario are one run.
 

@@ -24,10 +24,10 @@ use thiserror::Error;
 /// How a node gossips. All nodes of a realm may differ; what a node sets it pays for, and its peers in part.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GossipSettings {
-    /// Links of the mesh that a node aims at: each gets every record at once. Default 3, the fewest with which
-    /// hardly any node waits for repair; range 1 to 64, between `mesh_peers_min` and `mesh_peers_max`. More:
-    /// fewer hops, and each one more is about one more copy of every record at every node; fewer: a node that
-    /// loses some hears by repair only.
+    /// Links of the mesh that a node aims at: each gets every record at once. Default 3, the fewest with
+    /// which hardly any node waits for repair; range 1 to 64, between `mesh_peers_min` and
+    /// `mesh_peers_max`. More: fewer hops, and each one more is about one more copy of every record at
+    /// every node; fewer: a node that loses some hears by repair only.
     pub mesh_peers: usize,
     /// Below so many, links are added at the next heartbeat. Default 3; range 1 to `mesh_peers`, and at least
     /// `mesh_outbound_min`. Higher: quicker repair, more grafting; lower: nodes stay with few, and when
@@ -44,9 +44,9 @@ pub struct GossipSettings {
     /// hop less from the origin, for as many more copies as it has links beyond the mesh.
     pub flood_publish: bool,
     /// Links outside the mesh that are told at each heartbeat which records there were (IHAVE), at least.
-    /// Default 1; range 0 to 64. More: what the push missed is repaired at the next heartbeat more surely, for
-    /// some 170 bytes and 18 per record each; none, with `lazy_share` 0: tables are compared instead, within
-    /// half a minute.
+    /// Default 1; range 0 to 64. More: what the push missed is repaired at the next heartbeat more surely,
+    /// for some 170 bytes and 18 per record each; none, with `lazy_share` 0: tables are compared instead,
+    /// within half a minute.
     pub lazy_peers_min: usize,
     /// The same as a share of the links outside the mesh, where that is more. Default 0.05; range 0 to 1.
     pub lazy_share: f64,
@@ -64,10 +64,10 @@ pub struct GossipSettings {
     /// 1 h. Those that many join at once are cut by several, and a node whose few links all cut it hears of
     /// changes late, or by comparing tables only, until then. Shorter: more asking in vain.
     pub prune_backoff: Duration,
-    /// Whoever gets a record whose message is longer than so many bytes tells the rest of its mesh not to send
-    /// it (IDONTWANT). Default 1000, above nearly every record; range 0 to 1 MiB. Lower: each receipt sends a
-    /// message of some 150 bytes to every link of the mesh, and spares copies only where links are slower
-    /// than that message.
+    /// Whoever gets a record whose message is longer than so many bytes tells the rest of its mesh not to
+    /// send it (IDONTWANT). Default 1000, above nearly every record; range 0 to 1 MiB. Lower: each receipt
+    /// sends a message of some 150 bytes to every link of the mesh, and spares copies only where links are
+    /// slower than that message.
     pub idontwant_above_bytes: usize,
     /// Whether the origin of such a record tells so too. Default no: nobody has it before the origin does.
     pub idontwant_on_publish: bool,

@@ -387,8 +387,8 @@ pub const REFRESH_INTERVAL: Duration = Duration::from_secs(40 * 60);
 /// Addresses come one by one when a node starts or an interface comes up; one record tells them all.
 pub const SETTLE_TIME: Duration = Duration::from_millis(30);
 /// The least time between two records that are due to changes of the document: ten a second are more than a
-/// person can follow, and what a program changes faster would cost every node of the realm a record each time.
-/// The last change is seen by all this much later at most, beside the 20 ms that its way takes.
+/// person can follow, and what a program changes faster would cost every node of the realm a record each
+/// time. The last change is seen by all this much later at most, beside the 20 ms that its way takes.
 pub const CHANGE_INTERVAL: Duration = Duration::from_millis(100);
 /// The wait before the second jump over a version that somebody else made; it doubles.
 const OVERTAKEN_DELAY: Duration = Duration::from_secs(1);

@@ -1,7 +1,8 @@
 //! The command line of `here-sim`.
 //!
 //! One simulation is one process: what must repeat to the last bit is run by a child (`--twice`), and what
-//! can run side by side by several (`sweep`, `study`). Each ends with a code that says how it went, see [`Exit`].
+//! can run side by side by several (`sweep`, `study`). Each ends with a code that says how it went, see
+//! [`Exit`].
 
 #![allow(clippy::print_stderr, reason = "a command line prints")]
 

@@ -2,7 +2,8 @@
 //!
 //! * **What it decides.** The shape of the report file ([`Report`], [`Sweep`], format [`FORMAT`]), how a
 //!   report is shown (in a terminal by [`summary()`] and [`study_text()`], as one offline HTML file by
-//!   [`html()`], [`sweep_html()`] and [`study_html()`]) and whether one sweep is worse than another ([`Comparison`]).
+//!   [`html()`], [`sweep_html()`] and [`study_html()`]) and whether one sweep is worse than another
+//!   ([`Comparison`]).
 //! * **What it leaves.** Measuring, judging and writing files belong to the runner and its oracles. Nothing
 //!   here reads a clock or a file; each function maps data to text, so equal data gives equal text.
 //! * **Source.** Base against head as in iroh-gossip's simulation workflow; bounds and theoretical limits

@@ -1,4 +1,5 @@
-//! A study as one HTML file: for each thing that was varied, a curve of every measure, a colour for each size.
+//! A study as one HTML file: for each thing that was varied, a curve of every measure, a colour for each
+//! size.
 
 use super::{
     format,

@@ -127,9 +127,9 @@ impl Scenario {
 
     /// The scenario with another number of nodes, kept from [`NODES_MIN`] to [`NODES_MAX`].
     ///
-    /// Whatever is too large for that number is made smaller: counts of nodes, `segments`, a burst, a side of a
-    /// partition. `records_max` is raised if it held every PRESENTITY before and would not now. The nodes of
-    /// `[small]` are dropped, since they were chosen for another size.
+    /// Whatever is too large for that number is made smaller: counts of nodes, `segments`, a burst, a side
+    /// of a partition. `records_max` is raised if it held every PRESENTITY before and would not now. The
+    /// nodes of `[small]` are dropped, since they were chosen for another size.
     #[must_use]
     pub fn with_nodes(mut self, nodes: usize) -> Self {
         let nodes = nodes.clamp(NODES_MIN, NODES_MAX);

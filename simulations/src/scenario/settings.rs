@@ -280,7 +280,8 @@ pub struct Workload {
     /// range 1 to 10,000, at most the publishers.
     #[serde(skip_serializing_if = "is_zero")]
     pub burst_changes: usize,
-    /// Time within which a burst is over, its changes at random moments in it; with bursts only. Default 10 ms; range 0 to 1 min. Shorter: more records are under way at the same time.
+    /// Time within which a burst is over, its changes at random moments in it; with bursts only. Default 10
+    /// ms; range 0 to 1 min. Shorter: more records are under way at the same time.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "quantity::duration_text_option")]
     pub burst_within: Option<Duration>,
     /// INSTANT MESSAGES in all, spread in the same way, from a random live sender to a random PRESENTITY.
