@@ -264,6 +264,7 @@ async fn node(home: &Path, number: u8, peer: Option<Multiaddr>) -> Result<(MeshH
         seed: [number; 32],
         limits: NodeLimits { inbox_messages_max: 100_000_000, ..NodeLimits::default() },
         neighbours: mesh::NEIGHBOURS,
+        gossip: mesh::gossip::GossipSettings::default(),
         publishes: true,
         verify: PresenceRecord::verify,
         events: EventLog::default(),

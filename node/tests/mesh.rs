@@ -162,6 +162,7 @@ impl Running {
             seed: [number; 32],
             limits: NodeLimits::default(),
             neighbours: mesh::NEIGHBOURS,
+            gossip: mesh::gossip::GossipSettings::default(),
             publishes: true,
             verify: PresenceRecord::verify,
             events: EventLog::default(),

@@ -57,6 +57,8 @@ impl World {
                 self.end(node, keep_disk, Some(away.unwrap_or(0).max(LEAVE_TIME)));
             }
             Action::Change => self.change(),
+            Action::Burst => self.burst(),
+            Action::ChangeOf(number) => self.change_of(number),
             Action::Message => self.message(),
             Action::Begin { fault, nodes } => self.begin_fault(fault, nodes),
             Action::End { fault, nodes } => self.end_fault(fault, &nodes),

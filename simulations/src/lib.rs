@@ -15,6 +15,7 @@ pub mod oracles;
 pub mod report;
 pub mod scenario;
 pub mod shipped;
+pub mod study;
 pub mod trace;
 mod verify;
 pub mod virtual_machine;

@@ -101,6 +101,30 @@ fn a_hundred_mixes_of_faults() {
 }
 
 #[test]
+fn a_study_says_the_same_again_whether_its_runs_are_made_or_kept() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let study = |more: &[&str]| {
+        let output = here_sim_in(folder.path(), &[&["study", "gossip", "--small"], more].concat());
+        assert_ended(&output, 0, "## links of the mesh");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let made = study(&["--keep", "runs", "--report", "study.html"]);
+    let page = fs::read_to_string(folder.path().join("study.html")).expect("a page was written");
+    assert!(page.contains("<svg") && page.contains("20 nodes"));
+    let kept = fs::read_dir(folder.path().join("runs")).expect("the runs were kept");
+    let newest = kept.map(|file| file.unwrap().path()).max().expect("a file for each run");
+    assert_eq!(study(&["--keep", "runs"]), made);
+    fs::remove_file(newest).expect("a run can be lost");
+    assert_eq!(study(&["--keep", "runs"]), made);
+}
+
+#[test]
+fn a_study_that_cannot_be_is_told_before_anything_runs() {
+    assert_ended(&here_sim(&["study", "gosip"]), 2, "no study `gosip` ships");
+    assert_ended(&here_sim(&["study", "gossip", "--nodes", "31"]), 2, "no size of 31 nodes");
+}
+
+#[test]
 fn every_scenario_that_ships_and_every_seed_is_tested() {
     let output = here_sim(&["list"]);
     assert_ended(&output, 0, "");

@@ -96,6 +96,7 @@ impl Daemon {
             seed: seed()?,
             limits: NodeLimits::default(),
             neighbours: mesh::NEIGHBOURS,
+            gossip: mesh::gossip::GossipSettings::default(),
             publishes: true,
             verify: PresenceRecord::verify,
             events: EventLog::default(),

@@ -392,6 +392,7 @@ impl TestNode {
             seed: *key.public().try_into_ed25519().unwrap().to_bytes().first_chunk().unwrap(),
             limits: NodeLimits::default(),
             neighbours: mesh::NEIGHBOURS,
+            gossip: mesh::gossip::GossipSettings::default(),
             publishes: true,
             verify: PresenceRecord::verify,
             events: EventLog::default(),

@@ -6,7 +6,7 @@
 //! Gossip: one topic per realm; anonymous, since the record carries the only signature; every record is
 //! validated before it is passed on; the id of a message is a hash of all its bytes, since ids enter the
 //! duplicate cache before validation and one made of identity and version would let a forgery shut out the
-//! true record. The mesh numbers are small, see [`gossip_config`].
+//! true record. The numbers are those of `gossip`.
 
 use std::time::Duration;
 
@@ -16,13 +16,12 @@ use hereabouts_protocol::{
 };
 use libp2p::{
     StreamProtocol, allow_block_list, connection_limits,
-    gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode, WhitelistSubscriptionFilter},
+    gossipsub::{self, IdentTopic, MessageAuthenticity, WhitelistSubscriptionFilter},
     identify,
     identity::Keypair,
     request_response::{self, ProtocolSupport},
     swarm::NetworkBehaviour,
 };
-use sha2::{Digest, Sha256};
 
 use super::{
     codec::{FrameCodec, MessageFrames, PresenceFrames},
@@ -49,7 +48,7 @@ pub(super) struct Behaviour<D: Discovery> {
 }
 
 impl<D: Discovery> Behaviour<D> {
-    pub(super) fn new(key: &Keypair, realm: &Realm, discovery: D) -> Self {
+    pub(super) fn new(key: &Keypair, realm: &Realm, config: gossipsub::Config, discovery: D) -> Self {
         let identify = identify::Config::new(identify_version(realm), key.public())
             .with_agent_version(AGENT_VERSION.to_owned())
             .with_interval(IDENTIFY_INTERVAL)
@@ -61,7 +60,7 @@ impl<D: Discovery> Behaviour<D> {
             probe: probe::Behaviour::new(realm),
             presence: streams(presence_protocol(realm), PRESENCE_TIMEOUT),
             message: streams(message_protocol(realm), MESSAGE_TIMEOUT),
-            gossip: Twice(gossip(realm)),
+            gossip: Twice(gossip(realm, config)),
             discovery,
         }
     }
@@ -96,56 +95,13 @@ fn streams<F: super::codec::Frames>(
     )
 }
 
-fn gossip(realm: &Realm) -> Gossip {
+fn gossip(realm: &Realm, config: gossipsub::Config) -> Gossip {
     let topic = topic(realm);
     let filter = WhitelistSubscriptionFilter(std::collections::HashSet::from([topic.hash()]));
-    let mut gossip =
-        Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, gossip_config(), filter)
-            .expect("anonymous messages and anonymous validation fit together");
+    let mut gossip = Gossip::new_with_subscription_filter(MessageAuthenticity::Anonymous, config, filter)
+        .expect("anonymous messages and anonymous validation fit together");
     gossip.subscribe(&topic).expect("the filter admits our own topic");
     gossip
-}
-
-/// Gossipsub for small records on a LAN. Where a value differs from the default:
-///
-/// - mesh 4 (3 to 6, 2 outbound): about 3 copies of a record instead of 6.5, for a hop or two more.
-/// - `max_transmit_size` 128 KiB: it is held against the whole read buffer, so it must not be near the size
-///   of a record; our own limit of 1 KiB is held in validation.
-/// - heartbeat after 100 ms, then every second: a mesh stands soon after the start.
-/// - who was pruned may come back after 4 s: those that many join at once are pruned by several, and a node
-///   whose few links all pruned it hears of changes late, or by comparing tables only, until then.
-/// - queues of 512 messages for a slow peer, 2 s old at most: old presence is worthless.
-/// - no flooding of own messages to all peers: the mesh and IHAVE bring them there.
-fn gossip_config() -> gossipsub::Config {
-    gossipsub::ConfigBuilder::default()
-        .validation_mode(ValidationMode::Anonymous)
-        .validate_messages()
-        .message_id_fn(|message| {
-            let hash = Sha256::digest(&message.data);
-            hash.iter().copied().take(MESSAGE_ID_BYTES).collect::<Vec<u8>>().into()
-        })
-        .max_transmit_size(128 * 1024)
-        .max_control_message_size(64 * 1024)
-        .max_control_messages_sent(800)
-        .flood_publish(false)
-        .mesh_n(4)
-        .mesh_n_low(3)
-        .mesh_n_high(6)
-        .mesh_outbound_min(2)
-        .gossip_lazy(3)
-        .gossip_factor(0.1)
-        .history_gossip(2)
-        .history_length(4)
-        .heartbeat_initial_delay(Duration::from_millis(100))
-        .heartbeat_interval(Duration::from_secs(1))
-        .duplicate_cache_time(Duration::from_secs(120))
-        .publish_queue_duration(Duration::from_secs(2))
-        .forward_queue_duration(Duration::from_secs(1))
-        .connection_handler_queue_len(512)
-        .prune_backoff(Duration::from_secs(4))
-        .unsubscribe_backoff(Duration::from_secs(3))
-        .build()
-        .expect("the mesh numbers are in order")
 }
 
 /// Everything that the swarm reports, with discovery as the last kind.
@@ -161,4 +117,3 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 const STREAMS_PER_CONNECTION_MAX: usize = 256;
 /// Connections in all. Above the number of neighbours that a node dials, so that newcomers are let in.
 pub(super) const CONNECTIONS_MAX: u32 = 128;
-const MESSAGE_ID_BYTES: usize = 16;

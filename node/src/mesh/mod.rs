@@ -8,12 +8,14 @@
 //!
 //! Source: RFC 2778 with every node its own PRESENTITY and INSTANT INBOX; gossipsub v1.1 to v1.3. The parts:
 //! [`transport`] and [`discovery`] reach peers, `duty` and `strangers` say how, `overlay` decides on links,
-//! `behaviour` speaks, `driver` routes. A mesh ends when its handle says so, after its goodbye, or when its
-//! future is dropped, which is as a crash to everybody else.
+//! [`gossip`] says how much is pushed, [`probe`] sends signs of life, `behaviour` speaks, `driver` routes. A mesh
+//! ends when its handle says so, after its goodbye, or when its future is dropped, which is as a crash to
+//! everybody else.
 
 pub mod clock;
 pub mod discovery;
 pub mod events;
+pub mod gossip;
 pub mod handle;
 pub mod probe;
 pub mod transport;
@@ -39,7 +41,7 @@ use hereabouts_protocol::{
         record::{NodeAddress, Verifier},
     },
 };
-use libp2p::{Multiaddr, Swarm, identity::Keypair, swarm};
+use libp2p::{Multiaddr, Swarm, gossipsub, identity::Keypair, swarm};
 use rand::{SeedableRng, rngs::StdRng};
 use thiserror::Error;
 
@@ -51,6 +53,7 @@ use self::{
     driver::Driver,
     duty::Duty,
     events::EventLog,
+    gossip::{GossipSettings, GossipSettingsError},
     handle::MeshHandle,
     overlay::Overlay,
     transport::{MeshTransport, ReachHost},
@@ -90,6 +93,8 @@ pub struct MeshConfig<D, S, C> {
     /// Links that the node dials on its own, [`NEIGHBOURS`] unless there is a reason. While a realm has no
     /// more nodes than that, each watches every other; in a larger one a dozen links are enough.
     pub neighbours: usize,
+    /// How much is pushed to whom, the default unless there is a reason.
+    pub gossip: GossipSettings,
     /// Whether it is a PRESENTITY, see [`NodeConfig::publishes`].
     pub publishes: bool,
     /// How records are verified: [`PresenceRecord::verify`](
@@ -116,7 +121,8 @@ pub type Spawner = Box<dyn Fn(Pin<Box<dyn Future<Output = ()> + Send>>) + Send>;
 /// while its future is polled.
 ///
 /// # Errors
-/// If the store fails or no address can be listened on. Nothing was published.
+/// If the settings contradict each other, the store fails or no address can be listened on. Nothing was
+/// published.
 pub async fn start<D: Discovery, S: Storage, C: Clock>(
     config: MeshConfig<D, S, C>,
 ) -> Result<(MeshHandle, impl Future<Output = ()> + Send + use<D, S, C>), StartError>
@@ -124,6 +130,7 @@ where
     swarm::THandler<D>: Send,
 {
     let presentity = Presentity::from_public_key(&config.key.public()).ok_or(StartError::Key)?;
+    let gossip = config.gossip.config()?;
     let incarnation = config.restored.incarnation.saturating_add(1);
     let information = information(&config, presentity);
     let changes = vec![Change::Incarnation(incarnation), Change::Information(information.clone())];
@@ -132,6 +139,7 @@ where
     let swarm = swarm(
         &config.key,
         &config.realm,
+        gossip,
         config.transport,
         config.discovery,
         config.spawner,
@@ -182,6 +190,7 @@ fn information<D, S, C>(config: &MeshConfig<D, S, C>, presentity: Presentity) ->
 fn swarm<D: Discovery>(
     key: &Keypair,
     realm: &Realm,
+    gossip: gossipsub::Config,
     transport: MeshTransport,
     discovery: D,
     spawner: Spawner,
@@ -189,7 +198,7 @@ fn swarm<D: Discovery>(
 ) -> Result<Swarm<Behaviour<D>>, StartError> {
     let config =
         swarm::Config::with_executor(spawner).with_idle_connection_timeout(IDLE_TIMEOUT).with_smart_dial();
-    let behaviour = Behaviour::new(key, realm, discovery);
+    let behaviour = Behaviour::new(key, realm, gossip, discovery);
     let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), config);
     let mut failures = Vec::new();
     for address in listen {
@@ -221,6 +230,9 @@ pub enum StartError {
     /// The key is of another kind.
     #[error("the node's key is not an Ed25519 key")]
     Key,
+    /// The settings of gossip cannot be.
+    #[error(transparent)]
+    Gossip(#[from] GossipSettingsError),
     /// None of the addresses can be listened on.
     #[error("cannot listen: {0}; give other addresses with --listen")]
     Listen(#[source] io::Error),

@@ -225,7 +225,8 @@ impl Node {
         self.settle(now);
     }
 
-    /// The PRINCIPAL sets a new presence document, which is published at once.
+    /// The PRINCIPAL sets a new presence document, which is published at once, see
+    /// [`Publication::handle_set`].
     ///
     /// # Errors
     /// Why it cannot be; the old one stands.

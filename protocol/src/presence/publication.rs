@@ -2,8 +2,10 @@
 //!
 //! **Decides** when a new record is signed: at once when the PRINCIPAL changes the document, when the inbox
 //! fills up or has room again, and at the goodbye; a moment after the addresses change, so that a burst is
-//! one record; and at [`REFRESH_INTERVAL`], so that the lease never ends while the node lives. A document
-//! with an `until` goes back to plain OPEN at that time. **Leaves** the spreading to the driver.
+//! one record; and at [`REFRESH_INTERVAL`], so that the lease never ends while the node lives. Changes that
+//! follow each other within [`CHANGE_INTERVAL`] are one record with the last document, at the end of it; the
+//! goodbye waits for nothing. A document with an `until` goes back to plain OPEN at that time. **Leaves** the
+//! spreading to the driver.
 //!
 //! Versions: every run has an incarnation of its own, which the store has kept before the first record is
 //! made. A node that hears of itself with a higher version than its own (a restored backup, a lost state
@@ -40,6 +42,10 @@ pub struct Publication {
     departed: bool,
     record: Option<PresenceRecord>,
     publish_at: Option<Timestamp>,
+    /// When a change of the document was last published.
+    changed_at: Option<Timestamp>,
+    /// The document has changed since the last record.
+    change_waits: bool,
     jump: Option<Jump>,
     overtaken_times: u32,
     suspicions: u64,
@@ -75,6 +81,8 @@ impl Publication {
             departed: false,
             record: None,
             publish_at: Some(now + SETTLE_TIME),
+            changed_at: None,
+            change_waits: false,
             jump: None,
             overtaken_times: 0,
             suspicions: 0,
@@ -120,7 +128,8 @@ impl Publication {
         self.departed
     }
 
-    /// The PRINCIPAL sets a new document, which is published at once; after the goodbye it is only stored.
+    /// The PRINCIPAL sets a new document. It is published at once, or [`CHANGE_INTERVAL`] after the last
+    /// change, unless another takes its place until then; after the goodbye it is only stored.
     ///
     /// # Errors
     /// Why it cannot be; the old one stands.
@@ -131,11 +140,16 @@ impl Publication {
     ) -> Result<(), PublishError> {
         information.check()?;
         let before = std::mem::replace(&mut self.information, information);
-        if !self.departed
-            && let Err(error) = self.publish(now)
-        {
-            self.information = before;
-            return Err(error);
+        if !self.departed {
+            let waiting = (self.publish_at, self.change_waits);
+            self.change(now);
+            let is_due = self.publish_at.is_some_and(|at| at <= now);
+            // What waits is signed in vain, so that who sets it is told at once if it cannot be.
+            if let Err(error) = if is_due { self.publish(now) } else { self.sign().map(drop) } {
+                self.information = before;
+                (self.publish_at, self.change_waits) = waiting;
+                return Err(error);
+            }
         }
         self.outputs.push_back(PublicationOutput::PersistInformation(self.information.clone()));
         Ok(())
@@ -156,7 +170,7 @@ impl Publication {
     pub fn handle_inbox_full(&mut self, now: Timestamp, full: bool) {
         if full != self.inbox_full {
             self.inbox_full = full;
-            self.publish_at = Some(now);
+            self.change(now);
         }
     }
 
@@ -279,11 +293,31 @@ impl Publication {
         [self.publish_at, jump, self.lapses_at()].into_iter().flatten().min()
     }
 
+    /// The document changed: it is published as soon as the last change is old enough.
+    fn change(&mut self, now: Timestamp) {
+        self.change_waits = true;
+        let at = self.changed_at.map_or(now, |changed| now.max(changed + CHANGE_INTERVAL));
+        self.publish_at = Some(self.publish_at.map_or(at, |planned| planned.min(at)));
+    }
+
     fn publish(&mut self, now: Timestamp) -> Result<(), PublishError> {
         if !self.publishes {
             self.publish_at = None;
             return Ok(());
         }
+        let record = self.sign()?;
+        if std::mem::take(&mut self.change_waits) {
+            self.changed_at = Some(now);
+        }
+        self.version = record.version();
+        self.record = Some(record.clone());
+        self.publish_at = Some(now + REFRESH_INTERVAL);
+        self.outputs.push_back(PublicationOutput::Publish(record));
+        Ok(())
+    }
+
+    /// The next record, with as many of the addresses as fit.
+    fn sign(&self) -> Result<PresenceRecord, PublishError> {
         let version = Version { incarnation: self.version.incarnation, sequence: self.version.sequence + 1 };
         let mut body = RecordBody {
             format: FORMAT,
@@ -297,19 +331,14 @@ impl Publication {
             sealed_views: Vec::new(),
             extensions: std::collections::BTreeMap::new(),
         };
-        let record = loop {
+        loop {
             match PresenceRecord::sign(body.clone(), &self.key) {
-                Ok(record) => break record,
+                Ok(record) => return Ok(record),
                 // The document matters more than the last of the addresses.
                 Err(_) if body.addresses.pop().is_some() => (),
                 Err(error) => return Err(error.into()),
             }
-        };
-        self.version = version;
-        self.record = Some(record.clone());
-        self.publish_at = Some(now + REFRESH_INTERVAL);
-        self.outputs.push_back(PublicationOutput::Publish(record));
-        Ok(())
+        }
     }
 
     fn lapses_at(&self) -> Option<Timestamp> {
@@ -384,6 +413,10 @@ pub const LEASE_SECONDS: u32 = 60 * 60;
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(40 * 60);
 /// Addresses come one by one when a node starts or an interface comes up; one record tells them all.
 pub const SETTLE_TIME: Duration = Duration::from_millis(30);
+/// The least time between two records that are due to changes of the document: ten a second are more than a
+/// person can follow, and what a program changes faster would cost every node of the realm a record each
+/// time. The last change is seen by all this much later at most, beside the 20 ms that its way takes.
+pub const CHANGE_INTERVAL: Duration = Duration::from_millis(100);
 /// The wait before the second jump over a version that somebody else made; it doubles.
 const OVERTAKEN_DELAY: Duration = Duration::from_secs(1);
 const OVERTAKEN_DELAY_MAX: Duration = Duration::from_secs(60);

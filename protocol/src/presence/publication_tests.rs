@@ -97,6 +97,78 @@ fn a_new_document_is_published_at_once_and_stored() {
 }
 
 #[test]
+fn of_changes_in_quick_succession_the_first_goes_at_once_and_the_last_when_the_interval_is_over() {
+    let mut publication = published();
+    let named = |number: u64| information(&alice(), &format!("Alice {number}"));
+    for number in 0..=50 {
+        assert_eq!(publication.handle_set(millis(2000 + number), named(number)), Ok(()));
+        publication.handle_timeout(millis(2000 + number));
+    }
+    assert_eq!(publication.poll_timeout(), Some(at(2) + CHANGE_INTERVAL));
+    let done = outputs(&mut publication);
+    let stored = done.iter().filter(|done| matches!(done, PublicationOutput::PersistInformation(_)));
+    assert_eq!(stored.count(), 51, "each is stored at once");
+    assert_eq!(done.len(), 52, "and only the first is published");
+    assert_eq!(publication.record().unwrap().body().public, Some(named(0)));
+    assert_eq!(publication.effective_information(), named(50));
+    publication.handle_timeout(at(2) + CHANGE_INTERVAL);
+    assert_eq!(versions(&mut publication), [(INCARNATION, 3)]);
+    assert_eq!(publication.record().unwrap().body().public, Some(named(50)));
+    assert_eq!(publication.poll_timeout(), Some(at(2) + CHANGE_INTERVAL + REFRESH_INTERVAL));
+    // The interval begins anew with what was published at the end of it.
+    publication.handle_set(millis(2150), named(51)).unwrap();
+    assert_eq!(publication.poll_timeout(), Some(millis(2200)));
+    publication.handle_timeout(millis(2200));
+    publication.handle_set(millis(2300), named(52)).unwrap();
+    assert_eq!(versions(&mut publication), [(INCARNATION, 4), (INCARNATION, 5)]);
+}
+
+#[test]
+fn a_change_that_waits_and_cannot_be_published_is_refused_at_once_and_the_one_before_it_goes() {
+    let mut publication = published();
+    publication.handle_set(at(2), information(&alice(), "one")).unwrap();
+    publication.handle_set(millis(2010), information(&alice(), "two")).unwrap();
+    outputs(&mut publication);
+    let mut too_large = information(&alice(), "three");
+    for number in 0..4 {
+        too_large.markup.extensions.insert(format!("x-{number}"), vec![0; 300]);
+    }
+    let refused = publication.handle_set(millis(2020), too_large);
+    assert!(
+        matches!(refused, Err(PublishError::Record(RecordError::Wire(WireError::TooLarge { .. })))),
+        "{refused:?}"
+    );
+    assert_eq!(outputs(&mut publication), []);
+    publication.handle_timeout(at(2) + CHANGE_INTERVAL);
+    assert_eq!(versions(&mut publication), [(INCARNATION, 3)]);
+    assert_eq!(publication.record().unwrap().body().public, Some(information(&alice(), "two")));
+}
+
+#[test]
+fn the_goodbye_waits_for_no_interval_and_tells_the_last_document() {
+    let mut publication = published();
+    publication.handle_set(at(2), information(&alice(), "one")).unwrap();
+    publication.handle_set(millis(2001), information(&alice(), "two")).unwrap();
+    publication.handle_depart(millis(2002));
+    assert_eq!(versions(&mut publication), [(INCARNATION, 2), (INCARNATION, 3)]);
+    let body = publication.record().unwrap().body();
+    assert_eq!((body.departing, &body.public), (true, &Some(information(&alice(), "two"))));
+    assert_eq!(publication.poll_timeout(), None);
+}
+
+#[test]
+fn an_inbox_that_is_now_full_and_now_not_is_no_flood_of_records() {
+    let mut publication = published();
+    for number in 0..=90 {
+        publication.handle_inbox_full(millis(2000 + number), number % 2 == 0);
+        publication.handle_timeout(millis(2000 + number));
+    }
+    publication.handle_timeout(at(2) + CHANGE_INTERVAL);
+    assert_eq!(versions(&mut publication), [(INCARNATION, 2), (INCARNATION, 3)]);
+    assert_eq!(status(&publication).0, Basic::Closed);
+}
+
+#[test]
 fn a_document_that_breaks_a_limit_changes_nothing() {
     let mut publication = published();
     let (document, version) = (publication.information().clone(), publication.record().unwrap().version());
@@ -374,6 +446,7 @@ enum Step {
     Overtaken(u64, u64),
     Stored,
     Wait(u64),
+    WaitMillis(u64),
     Depart,
 }
 
@@ -387,6 +460,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (0_u64..12, 0_u64..4).prop_map(|(incarnation, sequence)| Step::Overtaken(incarnation, sequence)),
         2 => Just(Step::Stored),
         4 => (0_u64..5000).prop_map(Step::Wait),
+        4 => (0_u64..150).prop_map(Step::WaitMillis),
         1 => Just(Step::Depart),
     ]
 }
@@ -423,6 +497,7 @@ proptest! {
                     }
                 }
                 Step::Wait(seconds) => now = now + Duration::from_secs(seconds),
+                Step::WaitMillis(millis) => now = now + Duration::from_millis(millis),
                 Step::Depart => publication.handle_depart(now),
             }
             publication.handle_timeout(now);
@@ -441,6 +516,32 @@ proptest! {
                     PublicationOutput::TooLarge(error) => prop_assert!(false, "{error}"),
                 }
             }
+        }
+    }
+
+    #[test]
+    fn changes_are_never_closer_than_the_interval_and_the_last_is_published_within_it(
+        waits in prop::collection::vec(0_u64..160, 1..40),
+    ) {
+        let mut publication = published();
+        let mut now = at(2);
+        let mut published_at: Vec<Timestamp> = Vec::new();
+        for (number, wait) in waits.into_iter().enumerate() {
+            // Whoever drives it comes back when it is due.
+            while let Some(due) = publication.poll_timeout().filter(|due| *due <= now) {
+                publication.handle_timeout(due);
+                published_at.extend(versions(&mut publication).iter().map(|_| due));
+            }
+            let document = information(&alice(), &format!("Alice {number}"));
+            prop_assert_eq!(publication.handle_set(now, document.clone()), Ok(()));
+            published_at.extend(versions(&mut publication).iter().map(|_| now));
+            let due = publication.poll_timeout().unwrap();
+            let told = publication.record().unwrap().body().public.as_ref() == Some(&document);
+            prop_assert!(told || due <= now + CHANGE_INTERVAL);
+            now = now + Duration::from_millis(wait);
+        }
+        for pair in published_at.windows(2) {
+            prop_assert!(pair[1].since(pair[0]) >= CHANGE_INTERVAL);
         }
     }
 }

@@ -1,13 +1,16 @@
 //! The command line of `here-sim`.
 //!
 //! One simulation is one process: what must repeat to the last bit is run by a child (`--twice`), and what
-//! can run side by side by several (`sweep`). Each ends with a code that says how it went, see [`Exit`].
+//! can run side by side by several (`sweep`, `study`). Each ends with a code that says how it went, see
+//! [`Exit`].
 
 #![allow(clippy::print_stderr, reason = "a command line prints")]
 
+mod children;
 mod compare;
 mod replay;
 mod run;
+mod study;
 mod sweep;
 mod twice;
 
@@ -18,7 +21,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
-use hereabouts_simulations::{shipped, virtual_machine::self_test};
+use hereabouts_simulations::{shipped, study::StudyError, virtual_machine::self_test};
 
 /// Simulates Hereabouts: the node's real mesh, thousands of nodes at a time, under virtual time, by seed.
 #[derive(Debug, Parser)]
@@ -36,6 +39,8 @@ enum Command {
     Run(run::Run),
     /// Runs a scenario in several sizes with several seeds, on all processors.
     Sweep(sweep::Sweep),
+    /// Runs a study: a scenario with one thing changed at a time, in several sizes.
+    Study(study::Study),
     /// Compares two reports or sweeps, metric by metric.
     Compare(compare::Compare),
     /// Runs again what a failure capsule holds.
@@ -83,11 +88,14 @@ pub(super) fn main() -> ExitCode {
         Command::List => list(),
         Command::Run(run) => run.run(),
         Command::Sweep(sweep) => sweep.run(),
+        Command::Study(study) => study.run(),
         Command::Compare(compare) => compare.run(),
         Command::Replay(replay) => replay.run(),
     };
     done.unwrap_or_else(|error| {
-        let bad = error.chain().any(|cause| cause.is::<shipped::LoadError>() || cause.is::<Misused>());
+        let bad = error.chain().any(|cause| {
+            cause.is::<shipped::LoadError>() || cause.is::<StudyError>() || cause.is::<Misused>()
+        });
         eprintln!("here-sim: {error:#}");
         if bad { Exit::BadScenario } else { Exit::Internal }
     })

@@ -1,27 +1,16 @@
 //! `here-sim sweep`: many runs, each in a process of its own, as many at a time as there are processors.
 
-use std::{
-    env, fs,
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
+use std::{num::NonZeroUsize, path::PathBuf, thread};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use hereabouts_simulations::{
     report::{self, FORMAT, Report},
     world,
 };
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    Exit,
+    Exit, children,
     run::{Choice, write_file},
     say,
 };
@@ -66,7 +55,9 @@ impl Sweep {
         let seeds = self.first_seed..self.first_seed.saturating_add(self.seeds);
         let jobs: Vec<_> =
             sizes.iter().flat_map(|size| seeds.clone().map(|seed| (choice(*size), seed))).collect();
-        let runs = self.run_all(&jobs)?;
+        let at_a_time =
+            self.jobs.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN);
+        let runs = children::run_all(&jobs, at_a_time, |_, _| Ok(()))?;
         let failed = runs.iter().filter(|run| !world::ended_as_wanted(&scenario, run)).count();
         let sweep = report::Sweep {
             format: FORMAT,
@@ -88,48 +79,4 @@ impl Sweep {
             (_, false) => Exit::Liveness,
         })
     }
-
-    fn run_all(&self, jobs: &[(Choice, u64)]) -> Result<Vec<Report>> {
-        let folder = tempfile::tempdir().context("cannot make a folder for the reports")?;
-        let bar = ProgressBar::new(u64::try_from(jobs.len()).unwrap_or(u64::MAX));
-        let style = ProgressStyle::with_template("{bar:30} {pos} of {len} runs  {elapsed}, {eta} to go");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let next = AtomicUsize::new(0);
-        let done = Mutex::new(Vec::new());
-        let workers = self.jobs.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-        thread::scope(|scope| {
-            for _ in 0..workers.min(jobs.len()) {
-                scope.spawn(|| {
-                    loop {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        let Some((choice, seed)) = jobs.get(number) else { return };
-                        let run = run_one(choice, *seed, &folder.path().join(format!("{number}.json")));
-                        done.lock().unwrap_or_else(PoisonError::into_inner).push((number, run));
-                        bar.inc(1);
-                    }
-                });
-            }
-        });
-        bar.finish_and_clear();
-        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-        done.sort_by_key(|(number, _)| *number);
-        done.into_iter().map(|(_, run)| run).collect()
-    }
-}
-
-fn run_one(choice: &Choice, seed: u64, json: &Path) -> Result<Report> {
-    let mut command = Command::new(env::current_exe()?);
-    command.args(["run", "--quiet", "--seed", &seed.to_string(), &choice.scenario, "--json"]).arg(json);
-    if choice.small {
-        command.arg("--small");
-    }
-    if let Some(nodes) = choice.nodes {
-        command.args(["--nodes", &nodes.to_string()]);
-    }
-    let output = command.stdin(Stdio::null()).output()?;
-    let text = fs::read_to_string(json).with_context(|| {
-        let said = String::from_utf8_lossy(&output.stderr);
-        format!("seed {seed} broke off ({}): {}", output.status, said.trim())
-    })?;
-    Ok(serde_json::from_str(&text)?)
 }

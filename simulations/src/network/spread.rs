@@ -18,6 +18,8 @@ pub struct Spread {
     unfollowed: u64,
     /// The host whose next record is drawn as a tree.
     awaited: Option<u32>,
+    /// Whether what is first sent from now on is a change, and not from a start.
+    changing: bool,
     tree: Option<(u64, Tree)>,
 }
 
@@ -27,6 +29,7 @@ struct Record {
     hops: Vec<u8>,
     receivers: u64,
     copies: u64,
+    is_change: bool,
 }
 
 /// Who got one record from whom.
@@ -51,11 +54,19 @@ impl Spread {
         self.tree.as_ref().map(|(_, tree)| tree)
     }
 
+    /// Records that are first sent from now on are changes.
+    pub fn begin_changes(&mut self) {
+        self.changing = true;
+    }
+
     /// Copies received of all records, for each first receipt.
     pub fn copies_per_receipt(&self) -> Option<f64> {
-        let (copies, receivers) =
-            self.records.values().fold((0, 0), |sum, one| (sum.0 + one.copies, sum.1 + one.receivers));
-        (receivers > 0).then(|| copies as f64 / receivers as f64)
+        copies_per_receipt(self.records.values())
+    }
+
+    /// The same of changes alone, without the records of those that started.
+    pub fn copies_per_change(&self) -> Option<f64> {
+        copies_per_receipt(self.records.values().filter(|record| record.is_change))
     }
 
     /// Copies received beyond the first of each record and host.
@@ -100,10 +111,10 @@ impl Spread {
         data.hash(&mut hasher);
         let id = hasher.finish();
         let room = (self.records.len() + 1).saturating_mul(self.hosts) <= RECORDS_MAX;
-        let hosts = self.hosts;
+        let (hosts, changing) = (self.hosts, self.changing);
         let record = match self.records.get_mut(&id) {
             Some(record) => record,
-            None if room => self.records.entry(id).or_insert_with(|| Record::new(hosts, from)),
+            None if room => self.records.entry(id).or_insert_with(|| Record::new(hosts, from, changing)),
             None => {
                 self.unfollowed += 1;
                 return;
@@ -128,8 +139,8 @@ impl Spread {
 }
 
 impl Record {
-    fn new(hosts: usize, origin: u32) -> Self {
-        let mut record = Self { hops: vec![0; hosts], receivers: 0, copies: 0 };
+    fn new(hosts: usize, origin: u32, is_change: bool) -> Self {
+        let mut record = Self { hops: vec![0; hosts], receivers: 0, copies: 0, is_change };
         record.set_hops(origin, 1);
         record
     }
@@ -143,6 +154,11 @@ impl Record {
             *place = hops;
         }
     }
+}
+
+fn copies_per_receipt<'a>(records: impl Iterator<Item = &'a Record>) -> Option<f64> {
+    let (copies, receivers) = records.fold((0, 0), |sum, one| (sum.0 + one.copies, sum.1 + one.receivers));
+    (receivers > 0).then(|| copies as f64 / receivers as f64)
 }
 
 /// Splits off what a length in Protocol Buffers' variable form stands before.
@@ -210,6 +226,22 @@ mod tests {
         assert_eq!(spread.copies(), 4);
         assert_eq!(spread.copies_per_receipt(), Some(2.0));
         assert_eq!(spread.hops(), Some((1.5, 2)));
+    }
+
+    #[test]
+    fn changes_are_told_from_the_records_of_a_start() {
+        let mut spread = Spread::new(3);
+        let frame = |data: u8| [5, 0x12, 3, 0x12, 1, data];
+        spread.handle_chunk(0, 0, 1, &frame(b'a'));
+        assert_eq!(spread.copies_per_change(), None);
+        spread.begin_changes();
+        // A late copy of what was there before is none of a change.
+        spread.handle_chunk(1, 0, 1, &frame(b'a'));
+        spread.handle_chunk(2, 0, 1, &frame(b'b'));
+        spread.handle_chunk(2, 0, 2, &frame(b'b'));
+        spread.handle_chunk(2, 2, 1, &frame(b'b'));
+        assert_eq!(spread.copies_per_change(), Some(1.5));
+        assert_eq!(spread.copies_per_receipt(), Some(5.0 / 3.0));
     }
 
     #[test]

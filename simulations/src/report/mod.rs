@@ -1,8 +1,9 @@
 //! The report of a simulation: what one run, or a sweep of runs, found, as data and as pages to read.
 //!
 //! * **What it decides.** The shape of the report file ([`Report`], [`Sweep`], format [`FORMAT`]), how a
-//!   report is shown (in a terminal by [`summary()`], as one offline HTML file by [`html()`] and
-//!   [`sweep_html()`]) and whether one sweep is worse than another ([`Comparison`]).
+//!   report is shown (in a terminal by [`summary()`] and [`study_text()`], as one offline HTML file by
+//!   [`html()`], [`sweep_html()`] and [`study_html()`]) and whether one sweep is worse than another
+//!   ([`Comparison`]).
 //! * **What it leaves.** Measuring, judging and writing files belong to the runner and its oracles. Nothing
 //!   here reads a clock or a file; each function maps data to text, so equal data gives equal text.
 //! * **Source.** Base against head as in iroh-gossip's simulation workflow; bounds and theoretical limits
@@ -25,6 +26,8 @@ mod markup;
 #[cfg(test)]
 mod sample;
 mod scale;
+mod study;
+mod study_page;
 mod sweep;
 mod sweep_page;
 mod tables;
@@ -42,6 +45,8 @@ pub use self::{
     html::html,
     load::{ReportError, load},
     scale::POINTS_MAX,
+    study::{StudyReport, StudyRow, study_text},
+    study_page::study_html,
     sweep::{Spread, Sweep},
     sweep_page::sweep_html,
     text::summary,

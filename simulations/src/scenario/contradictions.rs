@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
+use hereabouts::mesh::gossip::GossipSettingsError;
+
 use super::error::{Located, Problem};
 use super::quantity::write_duration;
 use super::reader::Read;
@@ -20,6 +22,7 @@ pub(super) fn check(scenario: &Scenario, document: &DeTable<'_>) -> Read<()> {
     let found = (|| {
         check_join(scenario)?;
         check_amounts(scenario)?;
+        check_gossip(scenario)?;
         check_workload(scenario)?;
         check_faults(scenario)?;
         check_bounds(scenario)?;
@@ -142,15 +145,35 @@ fn check_amounts(scenario: &Scenario) -> Check {
     Ok(())
 }
 
+fn check_gossip(scenario: &Scenario) -> Check {
+    scenario.gossip.0.check().map_err(|error| match error {
+        GossipSettingsError::Above { field, limit, most, .. } => {
+            contradiction("gossip", field, error.to_string(), &format!("at most {most}, or a higher {limit}"))
+        }
+        GossipSettingsError::OutOfRange { field } => {
+            contradiction("gossip", field, error.to_string(), "a value in its range")
+        }
+    })
+}
+
 fn check_workload(scenario: &Scenario) -> Check {
     let workload = &scenario.workload;
-    let counts =
-        [("changes", workload.changes), ("messages", workload.messages), ("watches", workload.watches)];
+    let counts = [
+        ("changes", workload.changes),
+        ("bursts", workload.bursts),
+        ("messages", workload.messages),
+        ("watches", workload.watches),
+    ];
     for (field, count) in counts {
         if count > 0 && scenario.node.publishers.of(scenario.nodes) == 0 {
             let words = format!("{count} {field}, but no node publishes: there is no PRESENTITY for them");
             return Err(contradiction("workload", field, words, "0, or `publishers` in [node] above 0"));
         }
+    }
+    let publishers = scenario.node.publishers.of(scenario.nodes);
+    if workload.bursts > 0 && workload.burst_changes > publishers {
+        let words = format!("a burst is of {} of only {publishers} publishers", workload.burst_changes);
+        return Err(contradiction("workload", "burst_changes", words, &format!("at most {publishers}")));
     }
     let (kept, published) = (scenario.node.records_max, scenario.node.publishers.of(scenario.nodes));
     if kept < published && scenario.expect.fails != Some(Failing::Liveness) {
@@ -202,9 +225,9 @@ fn check_bounds(scenario: &Scenario) -> Check {
         return Err(contradiction("expect", "change_p50", words, "`change_p50` at most `change_p99`"));
     }
     let measured = [
-        ("change_p50", expect.change_p50.is_some(), workload.changes, "changes"),
-        ("change_p99", expect.change_p99.is_some(), workload.changes, "changes"),
-        ("change_all", expect.change_all.is_some(), workload.changes, "changes"),
+        ("change_p50", expect.change_p50.is_some(), workload.all_changes(), "changes"),
+        ("change_p99", expect.change_p99.is_some(), workload.all_changes(), "changes"),
+        ("change_all", expect.change_all.is_some(), workload.all_changes(), "changes"),
         ("message_p99", expect.message_p99.is_some(), workload.messages, "messages"),
     ];
     for (field, is_demanded, count, what) in measured {

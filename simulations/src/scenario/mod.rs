@@ -22,6 +22,7 @@ mod contradictions;
 mod draw;
 mod error;
 mod expect;
+mod gossip;
 mod quantity;
 mod reader;
 mod settings;
@@ -38,6 +39,7 @@ use toml::de::DeTable;
 pub use draw::{DRAWN_MAX, DRAWN_MIN, Draw};
 pub use error::{Problem, ScenarioError};
 pub use expect::{Expect, Failing, Sometimes};
+pub use gossip::Gossip;
 pub use quantity::{Amount, Skew, parse_duration, parse_share, parse_skew, write_duration, write_share};
 pub use settings::{
     DiscoveryKind, DiskSettings, Join, JoinHow, NetworkSettings, NodeSettings, Profile, Small, Workload,
@@ -79,6 +81,8 @@ pub struct Scenario {
     pub join: Join,
     /// What each honest node is set to.
     pub node: NodeSettings,
+    /// How much each honest node pushes to whom.
+    pub gossip: Gossip,
     /// The network between them.
     pub network: NetworkSettings,
     /// The disk of each node.
@@ -123,9 +127,9 @@ impl Scenario {
 
     /// The scenario with another number of nodes, kept from [`NODES_MIN`] to [`NODES_MAX`].
     ///
-    /// Whatever is too large for that number is made smaller: counts of nodes, `segments`, a side of a
-    /// partition. `records_max` is raised if it held every PRESENTITY before and would not now. The nodes of
-    /// `[small]` are dropped, since they were chosen for another size.
+    /// Whatever is too large for that number is made smaller: counts of nodes, `segments`, a burst, a side
+    /// of a partition. `records_max` is raised if it held every PRESENTITY before and would not now. The
+    /// nodes of `[small]` are dropped, since they were chosen for another size.
     #[must_use]
     pub fn with_nodes(mut self, nodes: usize) -> Self {
         let nodes = nodes.clamp(NODES_MIN, NODES_MAX);
@@ -137,6 +141,8 @@ impl Scenario {
         if held_all {
             self.node.records_max = self.node.records_max.max(self.node.publishers.of(nodes));
         }
+        let publishers = self.node.publishers.of(nodes);
+        self.workload.burst_changes = self.workload.burst_changes.min(publishers);
         fit(&mut self.join.crowd, nodes, nodes - 1);
         if let Some(churn) = &mut self.churn {
             fit(&mut churn.amount, nodes, nodes);
@@ -170,6 +176,7 @@ impl Scenario {
         "small",
         "join",
         "node",
+        "gossip",
         "network",
         "disk",
         "workload",
@@ -205,6 +212,7 @@ impl Scenario {
             small: or_default(root.section("small", Small::FIELDS)?, Small::read)?,
             join: or_default(root.section("join", Join::FIELDS)?, Join::read)?,
             node: or_default(root.section("node", NodeSettings::FIELDS)?, NodeSettings::read)?,
+            gossip: or_default(root.section("gossip", Gossip::FIELDS)?, Gossip::read)?,
             network: or_default(root.section("network", NetworkSettings::FIELDS)?, NetworkSettings::read)?,
             disk: or_default(root.section("disk", DiskSettings::FIELDS)?, DiskSettings::read)?,
             workload: or_default(root.section("workload", Workload::FIELDS)?, Workload::read)?,
@@ -275,6 +283,7 @@ fn section_with(field: &str) -> Option<&'static str> {
         ("the scenario itself, above all sections", Scenario::FIELDS),
         ("[join]", Join::FIELDS),
         ("[node]", NodeSettings::FIELDS),
+        ("[gossip]", Gossip::FIELDS),
         ("[network]", NetworkSettings::FIELDS),
         ("[disk]", DiskSettings::FIELDS),
         ("[workload]", Workload::FIELDS),

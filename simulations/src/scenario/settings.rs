@@ -273,6 +273,17 @@ pub struct Workload {
     /// Status changes in all, spread over `duration` evenly with jitter, by random live publishers.
     /// Default 0; range 0 to 1,000,000.
     pub changes: usize,
+    /// Moments, spread in the same way, at which several publishers change at once. Default 0; range 0 to
+    /// 100,000.
+    pub bursts: usize,
+    /// Live publishers, each another, that change in a burst; with bursts only, otherwise 0. Default 20;
+    /// range 1 to 10,000, at most the publishers.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub burst_changes: usize,
+    /// Time within which a burst is over, its changes at random moments in it; with bursts only. Default 10
+    /// ms; range 0 to 1 min. Shorter: more records are under way at the same time.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "quantity::duration_text_option")]
+    pub burst_within: Option<Duration>,
     /// INSTANT MESSAGES in all, spread in the same way, from a random live sender to a random PRESENTITY.
     /// Default 0; range 0 to 1,000,000.
     pub messages: usize,
@@ -286,23 +297,59 @@ pub struct Workload {
 
 impl Default for Workload {
     fn default() -> Self {
-        Self { changes: 0, messages: 0, message_bytes: 200, queued: true, watches: 0 }
+        Self {
+            changes: 0,
+            bursts: 0,
+            burst_changes: 0,
+            burst_within: None,
+            messages: 0,
+            message_bytes: 200,
+            queued: true,
+            watches: 0,
+        }
     }
 }
 
 impl Workload {
-    pub(super) const FIELDS: &'static [&'static str] =
-        &["changes", "messages", "message_bytes", "queued", "watches"];
+    pub(super) const FIELDS: &'static [&'static str] = &[
+        "changes",
+        "bursts",
+        "burst_changes",
+        "burst_within",
+        "messages",
+        "message_bytes",
+        "queued",
+        "watches",
+    ];
 
     pub(super) fn read(section: &Section<'_>) -> Read<Self> {
         let default = Self::default();
+        let bursts = section.count("bursts", 0..=100_000)?.unwrap_or(default.bursts);
+        let burst_changes = section.count("burst_changes", 1..=10_000)?;
+        let burst_within = section.duration("burst_within", Duration::ZERO..=Duration::from_secs(60))?;
+        for field in ["burst_changes", "burst_within"] {
+            if section.has(field) && bursts == 0 {
+                let words = format!("`{field}` is for bursts only, and there are no bursts");
+                return Err(section.contradiction(field, words, "`bursts` above 0, or leave it out"));
+            }
+        }
         Ok(Self {
             changes: section.count("changes", 0..=1_000_000)?.unwrap_or(default.changes),
+            bursts,
+            burst_changes: if bursts > 0 { burst_changes.unwrap_or(20) } else { 0 },
+            burst_within: (bursts > 0).then(|| burst_within.unwrap_or(Duration::from_millis(10))),
             messages: section.count("messages", 0..=1_000_000)?.unwrap_or(default.messages),
             message_bytes: section.count("message_bytes", 1..=16_384)?.unwrap_or(default.message_bytes),
             queued: section.flag("queued")?.unwrap_or(default.queued),
             watches: section.count("watches", 0..=1000)?.unwrap_or(default.watches),
         })
+    }
+}
+
+impl Workload {
+    /// Changes in all.
+    pub fn all_changes(&self) -> usize {
+        self.changes + self.bursts * self.burst_changes
     }
 }
 

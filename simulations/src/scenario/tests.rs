@@ -19,8 +19,11 @@ fn example() -> &'static str {
 fn everything() -> String {
     let mut text = format!("{LEAST}{}", "duration = \"5m\"\n[small]\nnodes = 10\nduration = \"20s\"\n");
     text += "[join]\nhow = \"flash-crowd\"\ndiscovery = \"given\"\n";
+    text += "[gossip]\nmesh_peers = 6\nmesh_peers_max = 8\nflood_publish = true\nlazy_share = \"12.5%\"\n";
+    text += "heartbeat_interval = \"700ms\"\nidontwant_above_bytes = 0\n";
     text += "[network]\nprofile = \"wan\"\nsegments = 3\nlatency = \"0.25ms\"\njitter = \"30us\"\n";
     text += "loss = \"0.1%\"\nbandwidth_mbit = 10\n[workload]\nchanges = 9\nmessages = 9\n";
+    text += "bursts = 2\nburst_changes = 7\nburst_within = \"5ms\"\n";
     text += "[churn]\namount = \"12.5%\"\ngraceful = \"33%\"\nkeep_disk = \"7%\"\n";
     text += "session = { distribution = \"lognormal\", median = \"90s\" }\n";
     text += "away = { distribution = \"weibull\", median = \"1.5s\", shape = 0.7 }\n";
@@ -79,6 +82,7 @@ fn the_least_scenario_has_all_defaults() {
     assert_eq!(scenario.join_limit, Duration::from_secs(60));
     assert_eq!(scenario.join, Join::default());
     assert_eq!(scenario.node, NodeSettings::default());
+    assert_eq!(scenario.gossip, Gossip::default());
     assert_eq!(scenario.network, NetworkSettings::default());
     assert_eq!(scenario.disk, DiskSettings::default());
     assert_eq!(scenario.workload, Workload::default());
@@ -90,7 +94,7 @@ fn the_least_scenario_has_all_defaults() {
 
 #[test]
 fn an_empty_section_is_an_absent_one() {
-    let empty = "[small]\n[join]\n[node]\n[network]\n[disk]\n[workload]\n[expect]\n";
+    let empty = "[small]\n[join]\n[node]\n[gossip]\n[network]\n[disk]\n[workload]\n[expect]\n";
     assert_eq!(parsed(&format!("{LEAST}{empty}")), parsed(LEAST));
 }
 
@@ -107,6 +111,22 @@ fn defaults_follow_the_settings_they_depend_on() {
     assert_eq!(restart.and_then(|fault| fault.lasts), Some(Duration::from_secs(1)));
     assert_eq!(scenario.drawn_faults.map(|drawn| drawn.kinds), Some(FaultKind::ALL.to_vec()));
     assert_eq!(scenario.adversaries[0].amount, Amount::Share(0.1));
+}
+
+#[test]
+fn of_the_settings_of_gossip_those_are_shown_that_are_set() {
+    assert_eq!(parsed(LEAST).gossip.set(), []);
+    assert_eq!(parsed(&format!("{LEAST}[gossip]\nmesh_peers = 3\n")).gossip.set(), []);
+    let set = parsed(&everything()).gossip.set();
+    let wanted = [
+        ("mesh_peers", "6"),
+        ("mesh_peers_max", "8"),
+        ("flood_publish", "true"),
+        ("lazy_share", "12.5%"),
+        ("heartbeat_interval", "700ms"),
+        ("idontwant_above_bytes", "0"),
+    ];
+    assert_eq!(set, wanted.map(|(field, value)| (field, value.to_owned())));
 }
 
 #[test]
@@ -145,6 +165,7 @@ fn fewer_nodes_cut_down_what_counts_them() {
     assert_eq!(scenario.network.segments, 5);
     assert_eq!(scenario.node.publishers, Amount::Count(5));
     assert_eq!(scenario.faults[0].amount, Amount::Count(4));
+    assert_eq!(parsed(&everything()).with_nodes(4).workload.burst_changes, 4);
     assert_eq!(parsed(LEAST).with_nodes(1).nodes, NODES_MIN);
     assert_eq!(parsed(LEAST).with_nodes(10_000).node.records_max, 10_000);
 }
@@ -180,6 +201,9 @@ fn a_bad_quantity_is_refused_with_what_is_allowed() {
     assert_refused("[network]\nsegments = 1.5", 5, &["bare number 1.5", "an integer"]);
     assert_refused("[network]\nbandwidth_mbit = nan", 5, &["nan, which is out of range"]);
     assert_refused("[node]\npublishers = \"101%\"", 5, &["101%, which is out of range"]);
+    assert_refused("[gossip]\nmesh_peers = 65", 5, &["65, which is out of range", "1 to 64"]);
+    assert_refused("[gossip]\nlazy_share = 0.1", 5, &["the bare number 0.1", "\"0%\" to \"100%\""]);
+    assert_refused("[gossip]\nheartbeat_interval = \"1ms\"", 5, &["out of range", "\"100ms\" to \"1m\""]);
     assert_refused("[node]\npublishers = -1", 5, &["-1, which is out of range"]);
     assert_refused("[node]\nneighbours = 0x7f", 5, &["127, which is out of range", "2 to 100"]);
     assert_refused("[expect]\nsometimes = \"lost\"", 5, &["did you mean `sometimes = [\"lost\"]`?"]);
@@ -239,6 +263,11 @@ fn contradictions_are_refused_in_words() {
     assert_refused("[join]\nhow = \"flash-crowd\"\ncrowd = \"100%\"", 6, &["all nodes are in the crowd"]);
     assert_refused("[network]\nsegments = 2", 5, &["never meet", "discovery = \"given\""]);
     assert_refused("[node]\npublishers = 0\n[workload]\nchanges = 2", 7, &["no node publishes"]);
+    assert_refused("[gossip]\nmesh_peers = 7", 5, &["7, above mesh_peers_max, which is 5"]);
+    assert_refused("[gossip]\nmesh_peers_max = 2", 4, &["`mesh_peers` of gossip is 3, above mesh_peers_max"]);
+    assert_refused("[gossip]\nhistory_told_heartbeats = 5", 5, &["above history_heartbeats, which is 4"]);
+    assert_refused("[workload]\nbursts = 1\nburst_changes = 31", 6, &["31 of only 30 publishers"]);
+    assert_refused("[workload]\nburst_within = \"5ms\"", 5, &["no bursts"]);
     assert_refused("[node]\nrecords_max = 16", 5, &["none could show them all"]);
     assert_refused("[drawn_faults]\ncount = 1\nkinds = []", 6, &["no kind of fault"]);
     assert_refused("[small]\nnodes = 31", 5, &["more than the scenario's 30"]);
@@ -354,11 +383,12 @@ fn skews_point_both_ways() {
 }
 
 /// Every section with its fields.
-fn sections() -> [(&'static str, &'static [&'static str]); 11] {
+fn sections() -> [(&'static str, &'static [&'static str]); 12] {
     [
         ("small", Small::FIELDS),
         ("join", Join::FIELDS),
         ("node", NodeSettings::FIELDS),
+        ("gossip", Gossip::FIELDS),
         ("network", NetworkSettings::FIELDS),
         ("disk", DiskSettings::FIELDS),
         ("workload", Workload::FIELDS),

@@ -22,6 +22,8 @@ pub(super) struct Measurements {
     pub(super) joined: Option<u64>,
     pub(super) converged: Option<u64>,
     pub(super) heal_bytes: Option<u64>,
+    /// What gossip had sent when the changes began.
+    pub(super) gossip_before: u64,
     pub(super) idle: Vec<f64>,
     pub(super) join_announcements: Option<u64>,
     pub(super) idle_announcements: Option<f64>,
@@ -91,6 +93,8 @@ impl World {
             ("duration", crate::scenario::write_duration(scenario.duration)),
         ];
         let drawn = set.into_iter().map(|(option, value)| Drawn { option: option.to_owned(), value });
+        let gossip = scenario.gossip.set().into_iter();
+        let gossip = gossip.map(|(field, value)| Drawn { option: format!("gossip, {field}"), value });
         Report {
             format: FORMAT,
             scenario: scenario.name.clone(),
@@ -102,7 +106,7 @@ impl World {
             failures: findings.failures,
             trace_hash: self.options.trace.hash(),
             trace_events: self.options.trace.events(),
-            drawn: drawn.chain(measured.drawn).collect(),
+            drawn: drawn.chain(gossip).chain(measured.drawn).collect(),
             virtual_seconds: virtual_nanoseconds as f64 / 1e9,
             wall_seconds: 0.0,
             peak_memory_bytes: build::peak_memory_bytes(),
@@ -148,15 +152,16 @@ impl World {
         for (outcome, times) in &findings.message_outcomes {
             metrics.neither(&format!("messages {outcome}"), "messages", *times as f64);
         }
-        self.gossip_metrics(&mut metrics);
+        self.gossip_metrics(&mut metrics, findings.changes.len());
         self.traffic_metrics(&mut metrics);
         self.discovery_metrics(&mut metrics);
         metrics.0
     }
 
-    fn gossip_metrics(&self, metrics: &mut Metrics) {
+    fn gossip_metrics(&self, metrics: &mut Metrics, deliveries: usize) {
         let (copies, hops) = self.network.with_spread(|spread| (spread.copies_per_receipt(), spread.hops()));
-        let degree = GOSSIP_DEGREE;
+        let copies_per_change = self.network.with_spread(|spread| spread.copies_per_change());
+        let degree = self.scenario.gossip.0.mesh_peers as f64;
         let theory = format!("{} to {} for degree {degree}", degree / 2.0, degree - 1.0);
         metrics.add(
             "copies per record and node",
@@ -165,10 +170,20 @@ impl World {
             self.scenario.expect.copies,
             Some(theory),
         );
+        metrics.add("copies per change and node", "copies", copies_per_change, None, None);
+        let bytes = self.gossip_bytes() - self.measurements.gossip_before;
+        let per_delivery = (deliveries > 0).then(|| bytes as f64 / deliveries as f64);
+        metrics.add("gossip sent per delivery of a change", "B", per_delivery, None, None);
         let nodes = self.scenario.nodes as f64;
-        let theory = format!("ln N / ln(degree - 1) = {:.1}", nodes.ln() / (degree - 1.0).ln());
-        metrics.add("hops, mean", "hops", hops.map(|(mean, _)| mean), None, Some(theory));
+        let theory = (degree > 2.0)
+            .then(|| format!("ln N / ln(degree - 1) = {:.1}", nodes.ln() / (degree - 1.0).ln()));
+        metrics.add("hops, mean", "hops", hops.map(|(mean, _)| mean), None, theory);
         metrics.add("hops, most", "hops", hops.map(|(_, most)| f64::from(most)), None, None);
+    }
+
+    /// What gossip has sent so far.
+    pub(super) fn gossip_bytes(&self) -> u64 {
+        self.network.traffic().bytes().get(&Class::Gossip).copied().unwrap_or(0)
     }
 
     fn traffic_metrics(&self, metrics: &mut Metrics) {
@@ -356,5 +371,3 @@ const SAMPLE_MIN: u64 = 2_000_000;
 const SAMPLES: u64 = 400;
 const TRAFFIC_INTERVAL: u64 = 100_000_000;
 const DISTRIBUTION_POINTS: usize = 500;
-/// The degree of gossipsub's mesh that nodes aim at.
-const GOSSIP_DEGREE: f64 = 4.0;

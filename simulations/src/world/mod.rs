@@ -36,7 +36,7 @@ use crate::{
     adversaries::{self, Refusals},
     disk::{RecordInterner, SimulatedDisk},
     faults::Faults,
-    network::{Network, links::LinkSettings},
+    network::{Network, links::LinkSettings, spread::Spread},
     oracles::{self, Oracles},
     report::Report,
     scenario::{DiscoveryKind, Profile, Scenario},
@@ -229,6 +229,8 @@ impl World {
 
     fn safety_phase(&mut self) {
         self.begin_phase(1, "faults");
+        self.measurements.gossip_before = self.gossip_bytes();
+        self.network.with_spread(Spread::begin_changes);
         let begin = now();
         let plan = Plan::of(&self.scenario, self.options.seed);
         for (at, action) in plan.actions {

@@ -21,6 +21,10 @@ pub(crate) enum Action {
     Leave { node: usize, keep_disk: bool, away: Option<u64> },
     /// Some node changes its status.
     Change,
+    /// Several nodes change theirs at once.
+    Burst,
+    /// This node changes its status.
+    ChangeOf(usize),
     /// Some node sends a message.
     Message,
     /// A fault befalls these nodes; its number in the list of all.
@@ -54,6 +58,7 @@ impl Plan {
             plan.add_fault(scenario, fault, &mut random);
         }
         plan.spread(scenario, scenario.workload.changes, &Action::Change, &mut random);
+        plan.spread(scenario, scenario.workload.bursts, &Action::Burst, &mut random);
         plan.spread(scenario, scenario.workload.messages, &Action::Message, &mut random);
         if let Some(churn) = &scenario.churn {
             plan.add_churn(scenario, churn, &mut random);

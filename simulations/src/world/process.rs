@@ -17,7 +17,7 @@ use crate::{
     disk::{Loss, SimulatedDisk},
     network::{PORT, tcp},
     oracles::{self, Known},
-    scenario::{DiscoveryKind, Sometimes},
+    scenario::{DiscoveryKind, NodeSettings, Sometimes},
     verify,
     virtual_machine::{HostId, UNIX_START_MILLIS, executor, now},
 };
@@ -149,11 +149,9 @@ impl World {
             restored: node.disk.open(),
             clock: HostClock { started: now(), skew_millis: node.skew_millis },
             seed: StdRng::seed_from_u64(seed).random(),
-            limits: NodeLimits {
-                presentities_max: self.scenario.node.records_max,
-                inbox_messages_max: u64::try_from(self.scenario.node.inbox_max).unwrap_or(u64::MAX),
-            },
+            limits: limits(&self.scenario.node),
             neighbours: self.scenario.node.neighbours,
+            gossip: self.scenario.gossip.0.clone(),
             publishes: node.publishes,
             verify: verify::once,
             events: EventLog::new(1, Some(tap)),
@@ -264,6 +262,13 @@ impl World {
             .take(self.scenario.join.given)
             .filter_map(|peer| Some(tcp(self.network.address(self.nodes.get(peer)?.host), PORT)))
             .collect()
+    }
+}
+
+fn limits(settings: &NodeSettings) -> NodeLimits {
+    NodeLimits {
+        presentities_max: settings.records_max,
+        inbox_messages_max: u64::try_from(settings.inbox_max).unwrap_or(u64::MAX),
     }
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use hereabouts::mesh::handle::Sent;
 use hereabouts_protocol::message::outbox::{Draft, Recipient};
-use rand::RngExt;
+use rand::{RngExt, seq::index};
 
-use super::World;
+use super::{Action, World, nanoseconds};
 use crate::{
     oracles,
     trace::TraceEvent,
@@ -16,13 +16,31 @@ use crate::{
 impl World {
     /// Some live publisher changes its status.
     pub(crate) fn change(&mut self) {
-        let live: Vec<_> = self
-            .nodes
-            .iter()
-            .filter(|node| node.publishes && node.is_running())
-            .map(|node| node.number)
-            .collect();
-        let Some(number) = self.draw(&live) else { return };
+        if let Some(number) = self.draw(&self.live_publishers()) {
+            self.change_of(number);
+        }
+    }
+
+    /// Several live publishers change their status within a short time.
+    pub(crate) fn burst(&mut self) {
+        let live = self.live_publishers();
+        let count = self.scenario.workload.burst_changes.min(live.len());
+        let within = self.scenario.workload.burst_within.map_or(0, nanoseconds);
+        for place in index::sample(&mut self.random, live.len(), count) {
+            let at = now() + self.random.random_range(0..=within);
+            if let Some(number) = live.get(place) {
+                self.plan(at, Action::ChangeOf(*number));
+            }
+        }
+    }
+
+    fn live_publishers(&self) -> Vec<usize> {
+        let live = self.nodes.iter().filter(|node| node.publishes && node.is_running());
+        live.map(|node| node.number).collect()
+    }
+
+    /// This node changes its status, if it runs.
+    pub(crate) fn change_of(&mut self, number: usize) {
         let Some(node) = self.nodes.get(number) else { return };
         let (Some(handle), Some(process), host) = (node.handle(), &node.process, node.host) else { return };
         let changing = process.changing.clone();
