@@ -60,7 +60,9 @@ impl Node {
                 self.accusations.handle_host_lives(now, peer);
             }
             LivenessOutput::Found { peer, grounds, cause } => {
-                if cause != Cause::Hearsay {
+                if cause == Cause::Hearsay {
+                    self.accusations.handle_looked(now, peer, grounds);
+                } else {
                     self.found(now, peer, grounds, cause == Cause::LinkDown);
                 }
                 self.suspect(now, peer);

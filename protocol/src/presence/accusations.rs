@@ -174,6 +174,18 @@ impl Accusations {
         Offered::News
     }
 
+    /// This node tried the host of one whom others accuse, and got no answer: it believes them sooner. It
+    /// tells nobody, since all that have no link would say the same.
+    pub fn handle_looked(&mut self, now: Timestamp, subject: Presentity, grounds: Grounds) {
+        let Some(entry) = self.subjects.get_mut(&subject).filter(|entry| entry.since.is_some()) else {
+            return;
+        };
+        if entry.accused.iter().all(|accused| accused.accuser != self.own) {
+            entry.accused.push(Accused { accuser: self.own, grounds, at: now });
+            self.judge(now, subject);
+        }
+    }
+
     /// A newer record of `subject` is there: what was said of an older one is refuted.
     pub fn handle_record(&mut self, now: Timestamp, subject: Presentity, version: Version) {
         self.unspoken.remove(&subject);

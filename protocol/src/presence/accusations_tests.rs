@@ -49,6 +49,28 @@ fn a_process_that_does_not_answer_on_a_host_that_does_is_given_a_minute() {
 }
 
 #[test]
+fn a_node_that_looked_itself_believes_one_accuser_sooner_and_tells_nobody() {
+    let mut accusations = new();
+    accusations.handle_looked(ms(0), SUBJECT, Grounds::Refused);
+    assert_eq!(accusations.of(&SUBJECT).len(), 0, "nobody accuses it");
+    accuse(&mut accusations, ms(0), 10, Grounds::Unreachable);
+    accusations.handle_looked(ms(500), SUBJECT, Grounds::Unreachable);
+    accusations.handle_looked(ms(600), SUBJECT, Grounds::Unreachable);
+    assert_eq!(accusations.of(&SUBJECT).len(), 2);
+    let spoken = |output: &AccusationsOutput| matches!(output, AccusationsOutput::Speak(_));
+    let (mut believed, mut said) = (None, false);
+    for now in (500..20_000).step_by(10) {
+        accusations.handle_timeout(ms(now));
+        let outputs = outputs(&mut accusations);
+        said |= outputs.iter().any(spoken);
+        if outputs.contains(&AccusationsOutput::Believed(SUBJECT)) {
+            believed = Some(now);
+        }
+    }
+    assert!(!said && believed.is_some_and(|at| (5_000..8_000).contains(&at)), "{believed:?}");
+}
+
+#[test]
 fn to_be_silent_is_to_be_looked_after_and_no_more() {
     let mut accusations = new();
     assert_eq!(accuse(&mut accusations, ms(0), 10, Grounds::Silent), Offered::News);
