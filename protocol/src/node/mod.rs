@@ -40,7 +40,7 @@ use crate::{
     presence::{
         accusations::Accusations,
         information::{Basic, PresenceInformation},
-        liveness::Liveness,
+        liveness::{Liveness, SLEPT},
         publication::{Publication, PublicationOutput, PublishError},
         reconciliation::{Digest, Line, Plan},
         record::{PresenceRecord, Verifier},
@@ -87,6 +87,8 @@ pub struct Node {
     accusations: Accusations,
     /// Those whom another node told to be lost, while this node looks for itself.
     doubted: BTreeSet<Presentity>,
+    /// When somebody was suspected, of late.
+    suspected_at: VecDeque<Timestamp>,
     reconcile_at: Timestamp,
     /// What the store refused is to be stored then, and what it waited before.
     store_again: Option<(Timestamp, Duration)>,
@@ -135,6 +137,7 @@ impl Node {
             liveness: Liveness::new(now, publication.presentity(), StdRng::from_rng(&mut random)),
             accusations: Accusations::new(publication.presentity(), StdRng::from_rng(&mut random)),
             doubted: BTreeSet::new(),
+            suspected_at: VecDeque::new(),
             reconcile_at: now + RECONCILIATION_INTERVAL.mul_f64(random.random_range(0.5..1.5)),
             store_again: None,
             refused: BTreeMap::new(),
@@ -202,6 +205,9 @@ impl Node {
 
     /// Acts on what is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
+        if self.poll_timeout().is_some_and(|due| now.since(due) > SLEPT) {
+            self.reconcile_at = now;
+        }
         self.publication.handle_timeout(now);
         self.service.handle_timeout(now);
         self.subscribers.handle_timeout(now);

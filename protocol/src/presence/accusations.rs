@@ -17,7 +17,8 @@
 //! repeats an old suspicion, is not listened to.
 //!
 //! This node's own suspicions are spoken within [`SPOKEN_WITHIN`], at random and several together, unless
-//! enough others said the same by then. Limits: [`SUBJECTS_MAX`] accused, [`ACCUSERS_MAX`] accusers of each
+//! enough others said the same by then; what it knows from trying a host alone, within [`SPOKEN_LATER`] after
+//! that. Limits: [`SUBJECTS_MAX`] accused, [`ACCUSERS_MAX`] accusers of each
 //! and [`ACCUSERS_KNOWN_MAX`] in all. Source: SWIM's suspicions, and the waits of Lifeguard's section 4.2
 //! (Dadgar et al., 2018); that refuted accusers have to wait is ours.
 
@@ -42,11 +43,17 @@ pub struct Accusations {
     subjects: BTreeMap<Presentity, Subject>,
     due: BTreeSet<(Timestamp, Presentity)>,
     accusers: BTreeMap<Presentity, Accuser>,
-    /// What this node is about to say, and when.
-    unspoken: BTreeMap<Presentity, Accusation>,
-    speak_at: Option<Timestamp>,
+    /// What this node is about to say: of peers that it was linked with, and of those whose host it tried.
+    unspoken: [Unspoken; 2],
     random: StdRng,
     outputs: VecDeque<AccusationsOutput>,
+}
+
+/// What is said together, and when.
+#[derive(Debug, Default)]
+struct Unspoken {
+    accusations: BTreeMap<Presentity, Accusation>,
+    at: Option<Timestamp>,
 }
 
 /// What is known of one who is or was accused.
@@ -94,8 +101,7 @@ impl Accusations {
             subjects: BTreeMap::new(),
             due: BTreeSet::new(),
             accusers: BTreeMap::new(),
-            unspoken: BTreeMap::new(),
-            speak_at: None,
+            unspoken: Default::default(),
             random,
             outputs: VecDeque::new(),
         }
@@ -166,29 +172,34 @@ impl Accusations {
         entry.enough = able.clamp(1, ACCUSERS_ENOUGH);
         entry.accused.push(Accused { accuser, grounds, at });
         if accuser == self.own {
-            self.unspoken.insert(subject, accusation);
-            let within = SPOKEN_WITHIN.mul_f64(self.random.random_range(0.01..1.0));
-            self.speak_at.get_or_insert(now + within);
+            let wait = SPOKEN_WITHIN.mul_f64(self.random.random_range(0.01..1.0));
+            let [linked, _] = &mut self.unspoken;
+            linked.accusations.insert(subject, accusation);
+            linked.at.get_or_insert(now + wait);
         }
         self.judge(now, subject);
         Offered::News
     }
 
-    /// This node tried the host of one whom others accuse, and got no answer: it believes them sooner. It
-    /// tells nobody, since all that have no link would say the same.
+    /// This node tried the host of one whom others accuse, and got no answer: it accuses as well. It says so
+    /// only after those who have a link, and if these were not enough.
     pub fn handle_looked(&mut self, now: Timestamp, subject: Presentity, grounds: Grounds) {
         let Some(entry) = self.subjects.get_mut(&subject).filter(|entry| entry.since.is_some()) else {
             return;
         };
         if entry.accused.iter().all(|accused| accused.accuser != self.own) {
             entry.accused.push(Accused { accuser: self.own, grounds, at: now });
+            let wait = SPOKEN_WITHIN + SPOKEN_LATER.mul_f64(self.random.random_range(0.0..1.0));
+            let [_, looked] = &mut self.unspoken;
+            looked.accusations.insert(subject, Accusation { subject, version: entry.version, grounds });
+            looked.at.get_or_insert(now + wait);
             self.judge(now, subject);
         }
     }
 
     /// A newer record of `subject` is there: what was said of an older one is refuted.
     pub fn handle_record(&mut self, now: Timestamp, subject: Presentity, version: Version) {
-        self.unspoken.remove(&subject);
+        self.unsay(subject);
         let Some(entry) = self.subjects.get_mut(&subject).filter(|entry| entry.version < version) else {
             return;
         };
@@ -212,7 +223,7 @@ impl Accusations {
         let before = entry.accused.len();
         entry.accused.retain(|accused| accused.grounds == Grounds::Unresponsive);
         if entry.accused.is_empty() && before > 0 {
-            self.unspoken.remove(&subject);
+            self.unsay(subject);
             self.cleared(now, subject);
         }
     }
@@ -220,7 +231,7 @@ impl Accusations {
     /// This node got a sign of life of `subject` itself.
     pub fn handle_alive(&mut self, now: Timestamp, subject: Presentity) {
         if self.subjects.get(&subject).is_some_and(|entry| !entry.accused.is_empty()) {
-            self.unspoken.remove(&subject);
+            self.unsay(subject);
             self.cleared(now, subject);
         }
     }
@@ -239,10 +250,11 @@ impl Accusations {
         {
             self.judge(now, subject);
         }
-        if self.speak_at.is_some_and(|at| at <= now) {
-            self.speak_at = None;
-            self.speak();
+        let mut due = Vec::new();
+        for unspoken in self.unspoken.iter_mut().filter(|unspoken| unspoken.at.is_some_and(|at| at <= now)) {
+            due.extend(std::mem::take(unspoken).accusations.into_values());
         }
+        self.speak(due);
     }
 
     /// What is to be done next.
@@ -252,7 +264,8 @@ impl Accusations {
 
     /// When [`Self::handle_timeout`] is due next.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        self.due.first().map(|(at, _)| *at).into_iter().chain(self.speak_at).min()
+        let speak = self.unspoken.iter().filter_map(|unspoken| unspoken.at);
+        self.due.first().map(|(at, _)| *at).into_iter().chain(speak).min()
     }
 
     /// Who accuses `subject`.
@@ -331,15 +344,21 @@ impl Accusations {
         }
     }
 
-    /// Speaks what enough others did not say meanwhile.
-    fn speak(&mut self) {
-        let unspoken = std::mem::take(&mut self.unspoken);
+    /// What this node was about to say of `subject` is not so.
+    fn unsay(&mut self, subject: Presentity) {
+        for unspoken in &mut self.unspoken {
+            unspoken.accusations.remove(&subject);
+        }
+    }
+
+    /// Speaks what is due, but what enough others said meanwhile.
+    fn speak(&mut self, due: Vec<Accusation>) {
         let own = self.own;
         let said = |accusation: &Accusation| {
             let others = self.of(&accusation.subject).iter().filter(|accused| accused.accuser != own);
             others.count() >= ACCUSERS_ENOUGH
         };
-        let to_say: Vec<_> = unspoken.into_values().filter(|accusation| !said(accusation)).collect();
+        let to_say: Vec<_> = due.into_iter().filter(|accusation| !said(accusation)).collect();
         for some in to_say.chunks(ACCUSATIONS_MAX) {
             self.outputs.push_back(AccusationsOutput::Speak(some.to_vec()));
         }
@@ -416,6 +435,8 @@ pub const WAIT_UNRESPONSIVE: Duration = Duration::from_secs(60);
 /// How long this node listens to others before it speaks: with two dozen accusers, the third speaks on
 /// average after a ninth of it.
 const SPOKEN_WITHIN: Duration = Duration::from_millis(300);
+/// Those who have no link speak within this after that.
+const SPOKEN_LATER: Duration = Duration::from_secs(1);
 /// Nobody is asked more often to look at the same presentity.
 const ASKED_AGAIN: Duration = Duration::from_secs(2);
 /// An accuser that was refuted does not count for the same presentity for this long, at first.

@@ -19,8 +19,9 @@
 //! anew: the answers may lie unread.
 //!
 //! Checked are also those that others suspect, by trying their host alone if there is no link, those whose link
-//! broke, all links by turns, one every [`TURN_INTERVAL`], and all links at once when one turns out to be
-//! unreachable, since power and switches fail for several. Limits: one check of a peer at a time. Source: SWIM's indirect probes (Das et al., 2002),
+//! broke, all links after a sleep, all links by turns, one every [`TURN_INTERVAL`], and all links at once when one
+//! turns out to be unreachable or several are suspected, since power and switches fail for several. Limits: one
+//! check of a peer at a time, [`HEARSAY_MAX`] without a link. Source: SWIM's indirect probes (Das et al., 2002),
 //! Chord's successors for who watches whom, Lifeguard's local health (Dadgar et al., 2018) for beginning anew.
 
 use std::{
@@ -85,6 +86,8 @@ pub enum Cause {
     Undialled,
     /// Others suspect it, and there is no link.
     Hearsay,
+    /// This node slept, and its link may be stuck.
+    Woken,
 }
 
 /// What came of trying whether a peer's host takes connections.
@@ -167,6 +170,11 @@ impl Liveness {
         }
     }
 
+    /// Several peers are suspected at the same time: all links are checked.
+    pub fn handle_many_suspected(&mut self, now: Timestamp, last: Presentity) {
+        self.sweep_all(now, last);
+    }
+
     /// No connection could be made with a peer, whose host did not refuse it.
     pub fn handle_undialled(&mut self, now: Timestamp, peer: Presentity) {
         if !self.links.contains_key(&peer) {
@@ -182,7 +190,9 @@ impl Liveness {
         if reach != Reach::Silent {
             // Its host lives, so that nobody needs to hurry: packets may be lost several times over.
             check.ask_at = None;
-            check.ends = check.since + DEAD_END_AFTER;
+            if check.cause != Cause::Woken {
+                check.ends = check.since + DEAD_END_AFTER;
+            }
         }
         if reach == Reach::Accepted {
             self.outputs.push_back(LivenessOutput::HostLives(peer));
@@ -209,7 +219,8 @@ impl Liveness {
 
     /// Acts on what is due.
     pub fn handle_timeout(&mut self, now: Timestamp) {
-        if self.poll_timeout().is_some_and(|due| now.since(due) > LATE) {
+        let late = self.poll_timeout().map_or(Duration::ZERO, |due| now.since(due));
+        if late > LATE {
             for (peer, cause) in
                 self.checks.iter().map(|(peer, check)| (*peer, check.cause)).collect::<Vec<_>>()
             {
@@ -219,6 +230,12 @@ impl Liveness {
             // So may the beats.
             let counted_on = self.links.values_mut().filter_map(|link| link.missed_at.as_mut());
             counted_on.for_each(|missed_at| *missed_at = now + BEAT_LATE);
+        }
+        if late > SLEPT {
+            // What was sent before is sent again after as long as it waited already, and everything behind it.
+            for peer in self.links.keys().copied().collect::<Vec<_>>() {
+                self.check(now, peer, Cause::Woken);
+            }
         }
         self.beat(now);
         self.turn(now);
@@ -292,7 +309,8 @@ impl Liveness {
         for (peer, reach, cause) in ended {
             self.checks.remove(&peer);
             let linked = self.links.contains_key(&peer);
-            if linked && matches!(reach, Some(Reach::Accepted | Reach::Refused)) {
+            let host_lives = matches!(reach, Some(Reach::Accepted | Reach::Refused));
+            if linked && (host_lives || cause == Cause::Woken) {
                 // The link is a dead end, or its process does not run: a new one is to tell.
                 self.outputs.push_back(LivenessOutput::DeadEnd(peer));
             } else {
@@ -393,6 +411,8 @@ const HEARSAY_MAX: usize = 16;
 const SWEEP_STEP: Duration = Duration::from_millis(20);
 /// All links are not checked more often.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// A node that acts so late slept.
+pub const SLEPT: Duration = Duration::from_secs(5);
 /// By so much a node that is well does not act late.
 const LATE: Duration = Duration::from_millis(500);
 

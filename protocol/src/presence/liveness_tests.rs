@@ -144,7 +144,9 @@ fn one_who_is_unreachable_makes_all_others_be_looked_after_soon_and_not_again_an
         probes
     };
     assert!((8..=9).contains(&swept(&mut liveness, 0)));
+    steps(&mut liveness, 2_000..=10_000, who(99), &[]);
     assert!(swept(&mut liveness, 10_000) <= 1, "it is a turn at the most");
+    steps(&mut liveness, 12_000..=40_000, who(99), &[]);
     assert!((8..=9).contains(&swept(&mut liveness, 40_000)));
 }
 
@@ -174,13 +176,34 @@ fn a_node_that_acts_late_begins_its_checks_anew() {
     assert_eq!(steps(&mut liveness, 0..=2_000, who(4), &[0, 1_500]), []);
     liveness.handle_told(ms(2_000), who(6));
     run(&mut liveness, ms(2_000));
-    let woken = 3_600_000;
+    let woken = 5_000;
     let outputs = run(&mut liveness, ms(woken));
     assert!(!outputs.iter().any(|output| matches!(output, LivenessOutput::Found { .. })), "{outputs:?}");
     assert!(outputs.contains(&LivenessOutput::Probe(who(6))), "once more");
     assert!(!liveness.is_checking(&who(4)), "its beats may lie unread");
     let later = steps(&mut liveness, woken + 100..=woken + 900, who(4), &[]);
     assert_eq!(later.first(), Some(&(woken + 800, LivenessOutput::Probe(who(4)))));
+}
+
+#[test]
+fn a_node_that_slept_checks_all_its_links_and_does_not_wait_long_for_them() {
+    let mut liveness = linked(5, 10);
+    run(&mut liveness, ms(0));
+    let woken = 600_000;
+    let outputs = run(&mut liveness, ms(woken));
+    let probed = outputs.iter().filter(|output| matches!(output, LivenessOutput::Probe(_))).count();
+    assert_eq!(probed, 9);
+    for peer in [1, 2, 3, 6, 7, 8, 9] {
+        liveness.handle_alive(who(peer));
+    }
+    liveness.handle_reach(who(4), Reach::Accepted);
+    let outputs = run(&mut liveness, ms(woken + 1_500));
+    let dead_ends = [4, 10].map(|peer| LivenessOutput::DeadEnd(who(peer)));
+    assert!(dead_ends.iter().all(|dead_end| outputs.contains(dead_end)), "{outputs:?}");
+    assert!(
+        !outputs.iter().any(|output| matches!(output, LivenessOutput::Found { .. })),
+        "nobody is accused"
+    );
 }
 
 #[test]
