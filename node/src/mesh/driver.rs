@@ -37,7 +37,7 @@ use hereabouts_protocol::{
     wire::frames::{MessageResponse, PresenceResponse},
 };
 use libp2p::{
-    Multiaddr, PeerId, Swarm, gossipsub,
+    Multiaddr, PeerId, Swarm, TransportError, gossipsub,
     request_response::{OutboundRequestId, ResponseChannel},
     swarm::{DialError, dial_opts::DialOpts},
 };
@@ -50,7 +50,7 @@ use super::{
     duty::Duty,
     events::{Event, EventLog},
     handle::{Command, FetchError, Fetched, SendError, Sent},
-    overlay::{Overlay, OverlayOutput, peer_of},
+    overlay::{DialFailure, Overlay, OverlayOutput, peer_of},
     probe::{self, Sign},
     strangers::Strangers,
     transport::ReachHost,
@@ -529,18 +529,21 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     fn dial_failed(&mut self, now: Timestamp, peer: PeerId, error: &DialError) {
         tracing::debug!(%peer, %error, "dial failed");
-        let out_of_reach = match error {
-            DialError::Transport(_) | DialError::NoAddresses => true,
+        let failure = match error {
+            DialError::Transport(errors) if errors.iter().any(|(_, error)| is_refusal(error)) => {
+                DialFailure::Refused
+            }
+            DialError::Transport(_) | DialError::NoAddresses => DialFailure::Unreachable,
             DialError::WrongPeerId { address, .. } => {
                 self.overlay.handle_wrong_peer(peer, address);
-                true
+                DialFailure::Refused
             }
             DialError::LocalPeerId { .. }
             | DialError::DialPeerConditionFalse(_)
             | DialError::Aborted
-            | DialError::Denied { .. } => false,
+            | DialError::Denied { .. } => DialFailure::Own,
         };
-        self.overlay.handle_dial_failed(now, peer, out_of_reach);
+        self.overlay.handle_dial_failed(now, peer, failure);
     }
 
     fn publish(&mut self, bytes: Vec<u8>) {
@@ -608,6 +611,22 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         self.next_token += 1;
         self.next_token
     }
+}
+
+/// Whether the host at an address said that nobody listens there, at whatever depth libp2p tells it.
+fn is_refusal(error: &TransportError<io::Error>) -> bool {
+    let TransportError::Other(error) = error else { return false };
+    let refuses = |error: &(dyn std::error::Error + 'static)| {
+        error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+    };
+    let inner = error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static));
+    let causes = std::iter::successors(inner, |error| match error.downcast_ref::<io::Error>() {
+        Some(error) => error.get_ref().map(|inner| inner as &(dyn std::error::Error + 'static)),
+        None => error.source(),
+    });
+    refuses(error) || causes.into_iter().any(refuses)
 }
 
 /// How long gossip may take from being published to being written.

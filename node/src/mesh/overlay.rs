@@ -280,15 +280,14 @@ impl Overlay {
         }
     }
 
-    /// A dial to a peer failed at every address, by this node's own doing or not.
-    pub(super) fn handle_dial_failed(&mut self, now: Timestamp, peer: PeerId, out_of_reach: bool) {
-        let began = self.dials.remove(&peer);
-        let silent = began.is_some_and(|began| now.since(began) >= SILENT_DIAL);
-        self.dial_failed(now, peer, out_of_reach, silent);
+    /// A dial to a peer failed at every address.
+    pub(super) fn handle_dial_failed(&mut self, now: Timestamp, peer: PeerId, failure: DialFailure) {
+        self.dials.remove(&peer);
+        self.dial_failed(now, peer, failure);
         self.reschedule(&peer);
     }
 
-    fn dial_failed(&mut self, now: Timestamp, peer: PeerId, out_of_reach: bool, silent: bool) {
+    fn dial_failed(&mut self, now: Timestamp, peer: PeerId, failure: DialFailure) {
         let spread = self.random.random_range(0.75..1.25);
         let Some(known) = self.peers.get_mut(&peer) else { return };
         if !known.connections.is_empty() {
@@ -301,8 +300,9 @@ impl Overlay {
         known.tries = known.tries.saturating_add(1);
         known.dial_at = Some(now + backoff(known.tries).mul_f64(spread));
         let was_linked = std::mem::take(&mut known.confirming);
-        if out_of_reach {
-            self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked, refused: !silent });
+        if failure != DialFailure::Own {
+            let refused = failure == DialFailure::Refused;
+            self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked, refused });
         } else if was_linked {
             known.confirming = true;
         }
@@ -584,6 +584,17 @@ impl Overlay {
     }
 }
 
+/// Why a dial failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DialFailure {
+    /// By this node's own doing.
+    Own,
+    /// Nobody listens there, or somebody else does.
+    Refused,
+    /// Nothing came back.
+    Unreachable,
+}
+
 /// What the overlay asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum OverlayOutput {
@@ -674,8 +685,6 @@ const SETTLED_WITHIN: Duration = Duration::from_millis(2500);
 const SAME_TIME: Duration = Duration::from_secs(2);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
-/// A dial that fails after so long got no answer: where nobody listens, the host says so at once.
-const SILENT_DIAL: Duration = Duration::from_secs(2);
 /// At more addresses than this a host is not tried.
 const REACHED_AT_MAX: usize = 3;
 const REJECTED_MAX: u32 = 3;

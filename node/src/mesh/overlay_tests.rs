@@ -42,12 +42,12 @@ fn a_lost_link_is_redialled_at_once_and_reported_when_that_fails() {
         overlay.run(1000),
         [OverlayOutput::LinkDown { peer }, OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]
     );
-    overlay.handle_dial_failed(at(1001), peer, true);
+    overlay.handle_dial_failed(at(1001), peer, DialFailure::Refused);
     assert_eq!(overlay.run(1001), [OverlayOutput::Unreachable { peer, was_linked: true, refused: true }]);
     let retry = overlay.poll_timeout().unwrap();
     assert!(retry.since(at(1001)) >= RETRY_MIN.mul_f64(0.75), "{retry:?}");
     assert_eq!(overlay.run(3000), [OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]);
-    overlay.handle_dial_failed(at(3001), peer, true);
+    overlay.handle_dial_failed(at(3001), peer, DialFailure::Refused);
     assert_eq!(overlay.run(3001), [OverlayOutput::Unreachable { peer, was_linked: false, refused: true }]);
 }
 
@@ -57,7 +57,7 @@ fn a_redial_that_gets_no_answer_is_told_from_one_that_is_refused() {
     let mut overlay = linked(own, peer);
     overlay.handle_disconnected(at(1000), peer, connection(1));
     overlay.run(1000);
-    overlay.handle_dial_failed(at(5000), peer, true);
+    overlay.handle_dial_failed(at(5000), peer, DialFailure::Unreachable);
     assert_eq!(overlay.run(5000), [OverlayOutput::Unreachable { peer, was_linked: true, refused: false }]);
 }
 
@@ -81,7 +81,7 @@ fn a_connection_that_breaks_before_its_peer_said_what_it_is_is_confirmed_too() {
     overlay.run(1);
     overlay.handle_disconnected(at(2), peer, connection(1));
     assert_eq!(overlay.run(2), [OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]);
-    overlay.handle_dial_failed(at(3), peer, true);
+    overlay.handle_dial_failed(at(3), peer, DialFailure::Refused);
     assert_eq!(overlay.run(3), [OverlayOutput::Unreachable { peer, was_linked: true, refused: true }]);
 }
 
@@ -203,7 +203,7 @@ fn those_that_were_not_there_for_long_do_not_keep_the_others_waiting() {
     for now in (0..600_000).step_by(50) {
         let gone: Vec<_> = answers.extract_if(.., |_, at: &mut u64| *at <= now).collect();
         for (peer, _) in gone {
-            overlay.handle_dial_failed(at(now), peer, true);
+            overlay.handle_dial_failed(at(now), peer, DialFailure::Refused);
         }
         for output in overlay.run(now) {
             if let OverlayOutput::Dial { peer, .. } = output {
@@ -290,7 +290,7 @@ fn when_most_are_gone_links_are_made_with_those_that_are_left() {
         for output in overlay.run(now) {
             let OverlayOutput::Dial { peer: dialled, addresses } = output else { continue };
             if now > 60_000 && (31..=99).map(peer).any(|gone| gone == dialled) {
-                overlay.handle_dial_failed(at(now), dialled, true);
+                overlay.handle_dial_failed(at(now), dialled, DialFailure::Refused);
                 continue;
             }
             links += 1;
@@ -377,7 +377,7 @@ fn made_up_peers_that_refuse_are_dialled_no_more_than_so_often_in_a_second() {
         for output in overlay.run(millis) {
             if let OverlayOutput::Dial { peer, .. } = output {
                 *dials.entry(millis / 1000).or_insert(0) += 1;
-                overlay.handle_dial_failed(at(millis), peer, true);
+                overlay.handle_dial_failed(at(millis), peer, DialFailure::Refused);
             }
         }
     }

@@ -305,7 +305,7 @@ impl Accusations {
                 AccusationsOutput::Suspected(subject)
             });
         }
-        let over = entry.since.is_some_and(|since| since + entry.wait(now) <= now);
+        let over = entry.believed_at(now).is_some_and(|at| at <= now);
         if over && !entry.believed && subject != self.own {
             entry.believed = true;
             self.outputs.push_back(AccusationsOutput::Believed(subject));
@@ -372,25 +372,28 @@ impl Subject {
         self.believed = false;
     }
 
-    /// From the first accusation on.
-    fn wait(&self, now: Timestamp) -> Duration {
+    /// When the wait is over: some time after the first accusation, or after the last that was needed.
+    fn believed_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let since = self.since?;
         let strong = |accused: &&Accused| accused.at <= now && accused.grounds != Grounds::Unresponsive;
-        match self.accused.iter().filter(strong).count() {
-            0 => WAIT_UNRESPONSIVE,
-            accusers if accusers >= self.enough => WAIT_CONFIRMED,
-            accusers => {
-                // Lifeguard: from the longest to the shortest, by the logarithm of the confirmations.
-                let logarithm = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX)).ln();
-                let share = logarithm(accusers) / logarithm(self.enough);
-                WAIT_ALONE - (WAIT_ALONE - WAIT_CONFIRMED).mul_f64(share)
-            }
+        let mut accused: Vec<_> = self.accused.iter().filter(strong).map(|accused| accused.at).collect();
+        accused.sort_unstable();
+        if accused.is_empty() {
+            return Some(since + WAIT_UNRESPONSIVE);
         }
+        if let Some(enough) = accused.get(self.enough.saturating_sub(1)) {
+            return Some(since.max(*enough) + WAIT_CONFIRMED);
+        }
+        // Lifeguard: from the longest to the shortest, by the logarithm of the confirmations.
+        let logarithm = |number: usize| f64::from(u32::try_from(number).unwrap_or(u32::MAX)).ln();
+        let share = logarithm(accused.len()) / logarithm(self.enough);
+        Some(since + (WAIT_ALONE - (WAIT_ALONE - WAIT_CONFIRMED).mul_f64(share)))
     }
 
     /// When there is something to do: an accusation begins to count, the wait ends, or all is forgotten.
     fn due(&self, now: Timestamp, is_own: bool) -> Option<Timestamp> {
         let begins = self.accused.iter().map(|accused| accused.at).filter(|at| *at > now).min();
-        let waits = self.since.filter(|_| !self.believed && !is_own).map(|since| since + self.wait(now));
+        let waits = self.believed_at(now).filter(|_| !self.believed && !is_own);
         let forgotten = self.accused.is_empty().then(|| {
             let refuted = self.refuted.values().map(|(_, until)| *until + REFUTED_WAIT_MAX);
             refuted.chain(self.asked_at.map(|at| at + ASKED_AGAIN)).max().unwrap_or(now)
@@ -425,9 +428,10 @@ pub enum Offered {
 
 /// So many accusers are enough for the shortest wait.
 pub const ACCUSERS_ENOUGH: usize = 3;
-/// How long an accused presentity has to refute what [`ACCUSERS_ENOUGH`] say. Gossip there and back takes
-/// tens of milliseconds on a LAN, and a second heartbeat brings what was lost.
-pub const WAIT_CONFIRMED: Duration = Duration::from_secs(1);
+/// How long an accused presentity has to refute what [`ACCUSERS_ENOUGH`] say, from when the last of them says
+/// it. Gossip there and back takes tens of milliseconds on a LAN, and a second and more where a quarter of
+/// the packets is lost.
+pub const WAIT_CONFIRMED: Duration = Duration::from_millis(1400);
 /// The same for what one alone says.
 pub const WAIT_ALONE: Duration = Duration::from_secs(15);
 /// The same for one of whom the worst that is said is that it does not answer, though its host does.

@@ -10,7 +10,7 @@ fn three_accusers_are_believed_after_the_shortest_wait() {
         assert_eq!(accuse(&mut accusations, now, accuser, Grounds::Refused), Offered::News);
     }
     assert_eq!(outputs(&mut accusations), [AccusationsOutput::Suspected(SUBJECT)]);
-    assert_eq!(believed_at(&mut accusations, 30), Some(1_000));
+    assert_eq!(believed_at(&mut accusations, 30), Some(1_420));
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn fewer_are_enough_where_fewer_can_see() {
             let grounds = Grounds::Unreachable;
             accusations.handle_accusation(ms(0), accuser, accusation(grounds, 1), version(1), able);
         }
-        assert_eq!(believed_at(&mut accusations, 0), Some(1_000), "{able}");
+        assert_eq!(believed_at(&mut accusations, 0), Some(1_400), "{able}");
     }
 }
 
