@@ -79,7 +79,9 @@ seeds![
     what_a_full_disk_refused_is_stored_later: "disk-full" with "4",
     an_address_may_change: "address-change" with "1",
     messages_that_waited_out_a_silent_cut_arrive: "queued-waits" with "1",
-    silence_is_noticed_by_probes: "silence" with "1",
+    silence_is_noticed: "silence" with "1",
+    halves_of_many_find_each_other: "split-of-many" with "1",
+    what_was_on_its_way_between_sleepers_arrives: "waking-stuck" with "17",
 ];
 
 #[test]

@@ -403,7 +403,10 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     Transition::Suspected => Event::Suspected(view),
                     Transition::Cleared => Event::Cleared(view),
                     Transition::Lost => Event::Lost(view),
-                    Transition::Returned => Event::Returned(view),
+                    Transition::Returned => {
+                        self.duty.handle_returned(self.clock.now());
+                        Event::Returned(view)
+                    }
                     Transition::Unsteady => Event::Unsteady(view),
                     Transition::Steady => Event::Steady(view),
                 }

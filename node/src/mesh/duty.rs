@@ -17,7 +17,7 @@
 //!
 //! Those that start together find those that take part, and these are few, or started just before them: links
 //! with them alone make a mesh of hubs and of long ways. So once after each beginning, when records have told
-//! of many, [`MIXED`] links with any of these are asked for.
+//! of many, and when many return at once, [`MIXED`] links with any of these are asked for.
 //!
 //! The shape is that of the machines in `protocol`; there is no end.
 
@@ -53,6 +53,8 @@ pub(super) struct Duty {
     /// Whether it has not asked for mixed links since it began.
     begins: bool,
     mixing: bool,
+    /// Since when those who return are counted, and how many did.
+    returned: (Timestamp, usize),
     random: StdRng,
 }
 
@@ -76,6 +78,7 @@ impl Duty {
             told: true,
             begins: true,
             mixing: false,
+            returned: (now, 0),
             random,
         };
         duty.draw(now);
@@ -102,6 +105,20 @@ impl Duty {
     /// A link was lost.
     pub(super) fn handle_link_lost(&mut self, now: Timestamp) {
         self.look_at = self.look_at.min(now + LOOK_SOON);
+    }
+
+    /// Somebody returned who was lost. Many at once are the other part of a mesh that was split: there is hardly
+    /// a link with them yet.
+    pub(super) fn handle_returned(&mut self, now: Timestamp) {
+        let (since, count) = &mut self.returned;
+        if now.since(*since) > RETURNED_WITHIN {
+            (*since, *count) = (now, 0);
+        }
+        *count += 1;
+        if *count == RETURNED_MANY {
+            self.begins = true;
+            self.look_at = self.look_at.min(now + LOOK_FIRST);
+        }
     }
 
     /// Acts on what is due. To be told how many others are shown present, and whether the overlay has fewer
@@ -195,6 +212,9 @@ const DRAW_EVERY: Duration = Duration::from_secs(30 * 60);
 /// Links made between two looks, after which it is another's turn: those that newcomers find they link with,
 /// and who has very many links is a poor neighbour in gossip, to which a few of them are enough.
 const TAKEN_MAX: usize = 32;
+/// So many that return within [`RETURNED_WITHIN`] are a part of the realm.
+const RETURNED_MANY: usize = 8;
+const RETURNED_WITHIN: Duration = Duration::from_secs(10);
 /// With as many again that others dial, enough for short ways between any two.
 const MIXED: usize = 4;
 /// By then records have told of everybody, even where a thousand start together.
@@ -229,6 +249,21 @@ mod tests {
 
     fn hear(duty: &mut Duty, now: Timestamp, peers: usize) {
         (0..peers).for_each(|_| duty.handle_discovered(now, PeerId::random(), 0));
+    }
+
+    #[test]
+    fn links_are_mixed_anew_when_many_return_at_once_and_not_when_some_do() {
+        let mut duty = duty(1);
+        pass(&mut duty, seconds(60), 200, false);
+        assert_eq!(std::iter::from_fn(|| duty.poll_output()).last(), Some(DutyOutput::Mix(MIXED)));
+        for number in 0..30 {
+            duty.handle_returned(seconds(100 + number * 2));
+        }
+        pass(&mut duty, seconds(200), 200, false);
+        assert!(!std::iter::from_fn(|| duty.poll_output()).any(|output| output == DutyOutput::Mix(MIXED)));
+        (0..RETURNED_MANY).for_each(|_| duty.handle_returned(seconds(300)));
+        pass(&mut duty, seconds(300) + LOOK_FIRST, 200, false);
+        assert!(std::iter::from_fn(|| duty.poll_output()).any(|output| output == DutyOutput::Mix(MIXED)));
     }
 
     fn active(duties: &[Duty]) -> usize {

@@ -18,7 +18,8 @@
 //! A lost link is redialled at once, over TCP where the peer was last reached; if that fails it is reported
 //! unreachable, with whether its host refused, and tried again with a wait that doubles from [`RETRY_MIN`]
 //! to [`RETRY_MAX`], for ever, unless it said goodbye. Peers that were lost lately are tried before those
-//! that long were not there. Two connections with one peer happen when both dial at once: after
+//! that long were not there; of these one every [`STRAY_INTERVAL`] though enough links stand, so that a split heals.
+//! Two connections with one peer happen when both dial at once: after
 //! [`SETTLE_DUPLICATES`] the one that the first of the two dialled stays. If one is older than that, or the
 //! peer does not close what is its to close, there is the dead end of a link that was lost unseen. Then all
 //! are closed, and one is made anew: gossipsub tells a peer of its topic on the first connection only.
@@ -55,6 +56,8 @@ pub(super) struct Overlay {
     dials: BTreeMap<PeerId, Timestamp>,
     /// The second in which dials are counted, and how many were begun in it.
     dialled: (Timestamp, usize),
+    /// When one that is out of reach is to be dialled though links are not missing.
+    stray_at: Timestamp,
     links: usize,
     /// Peers with a connection, which will be a link if all goes well.
     connected: usize,
@@ -78,6 +81,7 @@ impl Overlay {
             blocked: BTreeMap::new(),
             dials: BTreeMap::new(),
             dialled: (Timestamp::START, 0),
+            stray_at: Timestamp::START,
             links: 0,
             connected: 0,
             connected_dialled: 0,
@@ -347,6 +351,7 @@ impl Overlay {
         self.unblock_due(now);
         self.settle_due(now);
         self.dial_due(now);
+        self.dial_stray(now);
     }
 
     /// What is to be done next.
@@ -358,7 +363,8 @@ impl Overlay {
     pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
         let dials = self.dial_due.iter().filter(|(urgency, _)| self.has_room_for(**urgency));
         let dials = dials.filter_map(|(urgency, due)| Some(due.first()?.0.max(self.not_before(*urgency))));
-        let connections = self.connections_due.first().map(|(at, _)| *at);
+        let stray = self.stray().map(|(at, _)| at.max(self.stray_at));
+        let connections = self.connections_due.first().map(|(at, _)| *at).into_iter().chain(stray);
         let given = self.given.iter().filter_map(|given| given.dial_at);
         dials.chain(connections).chain(given).chain(self.blocked.values().copied()).min()
     }
@@ -528,6 +534,21 @@ impl Overlay {
         }
     }
 
+    /// Dials one of those that were not reached for long, now and then, however many links there are: a mesh
+    /// that was split has enough links in either part, and would stay so.
+    fn dial_stray(&mut self, now: Timestamp) {
+        let due = self.stray().filter(|(at, _)| *at <= now && self.stray_at <= now);
+        if let Some((_, peer)) = due {
+            self.stray_at = now + STRAY_INTERVAL.mul_f64(self.random.random_range(0.5..1.5));
+            self.dial(now, peer);
+            self.reschedule(&peer);
+        }
+    }
+
+    fn stray(&self) -> Option<(Timestamp, PeerId)> {
+        self.dial_due.get(&Urgency::LinkAgain).and_then(BTreeSet::first).copied()
+    }
+
     /// Whether a peer may be dialled, or has to wait for a dial to end or a link to be lost.
     fn has_room_for(&self, urgency: Urgency) -> bool {
         let dials = self.dials.len();
@@ -685,6 +706,9 @@ const SETTLED_WITHIN: Duration = Duration::from_millis(2500);
 const SAME_TIME: Duration = Duration::from_secs(2);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
+/// How often one that was not reached for long is dialled if no links are missing: of the halves of a mesh of a
+/// hundred, one finds the other within a tenth of a second.
+const STRAY_INTERVAL: Duration = Duration::from_secs(5);
 /// At more addresses than this a host is not tried.
 const REACHED_AT_MAX: usize = 3;
 const REJECTED_MAX: u32 = 3;

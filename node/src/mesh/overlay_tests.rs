@@ -62,6 +62,30 @@ fn a_redial_that_gets_no_answer_is_told_from_one_that_is_refused() {
 }
 
 #[test]
+fn one_that_was_lost_is_dialled_now_and_then_though_links_are_enough() {
+    let own = PeerId::random();
+    let mut overlay = Overlay::new(own, 2, StdRng::seed_from_u64(1));
+    for number in 1..=3 {
+        let peer = PeerId::random();
+        overlay.handle_connected(at(0), peer, connection(number), true, &tcp(9));
+        overlay.handle_identified(at(0), peer, connection(number), true);
+    }
+    let lost = PeerId::random();
+    overlay.handle_record(at(0), lost, vec![tcp(1)]);
+    overlay.handle_lost(lost);
+    let dials = (0..60).filter(|second| {
+        let now = second * 1000;
+        let dialled = overlay.run(now).iter().any(|output| matches!(output, OverlayOutput::Dial { .. }));
+        if dialled {
+            overlay.handle_dial_failed(at(now), lost, DialFailure::Unreachable);
+        }
+        dialled
+    });
+    let dials = dials.count();
+    assert!((2..=8).contains(&dials), "{dials}");
+}
+
+#[test]
 fn a_host_is_tried_over_tcp_and_first_where_its_link_is() {
     let (own, peer) = two();
     let mut overlay = linked(own, peer);
