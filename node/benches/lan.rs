@@ -262,8 +262,8 @@ fn bring_back(nodes: &mut [Node], gone: usize, marks: &[usize]) {
     }
 }
 
-/// Pulls the cable of one host, and plugs it in again when all see what that means. Milliseconds until the last
-/// of the others shows its node lost, and from plugging it in until all show each other present.
+/// Pulls the cable of one host, and plugs it in again when all see what that means. Milliseconds until the
+/// last of the others shows its node lost, and from plugging it in until all show each other present.
 fn cable_pulled(hosts: &[Host], nodes: &[Node], number: usize) -> (f64, f64) {
     let pulled = number % nodes.len();
     let (host, subject) = hosts.iter().zip(nodes).nth(pulled).expect("the number is below the count");

@@ -339,8 +339,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         }
     }
 
-    /// Tries whether a peer's host takes connections. One of whom no address for TCP is known cannot be tried,
-    /// so that only a connection tells.
+    /// Tries whether a peer's host takes connections. One of whom no address for TCP is known cannot be
+    /// tried, so that only a connection tells.
     fn reach(&mut self, presentity: Presentity) {
         let addresses = self.overlay.reach_addresses(&presentity.peer_id());
         let mut tries: FuturesUnordered<_> = addresses.into_iter().map(&mut self.reach).collect();

@@ -107,8 +107,8 @@ impl Duty {
         self.look_at = self.look_at.min(now + LOOK_SOON);
     }
 
-    /// Somebody returned who was lost. Many at once are the other part of a mesh that was split: there is hardly
-    /// a link with them yet.
+    /// Somebody returned who was lost. Many at once are the other part of a mesh that was split: there is
+    /// hardly a link with them yet.
     pub(super) fn handle_returned(&mut self, now: Timestamp) {
         let (since, count) = &mut self.returned;
         if now.since(*since) > RETURNED_WITHIN {

@@ -6,11 +6,11 @@
 //! connections' tasks, and the seed of every random choice. Timers are `futures_timer::Delay`, as in libp2p
 //! itself; nothing here spawns a thread or asks a runtime for anything.
 //!
-//! Source: RFC 2778 with every node its own PRESENTITY and INSTANT INBOX; gossipsub v1.1 to v1.3. The parts:
-//! [`transport`] and [`discovery`] reach peers, `duty` and `strangers` say how, `overlay` decides on links,
-//! [`gossip`] says how much is pushed, [`probe`] sends signs of life, `behaviour` speaks, `driver` routes. A mesh
-//! ends when its handle says so, after its goodbye, or when its future is dropped, which is as a crash to
-//! everybody else.
+//! Source: RFC 2778 with every node its own PRESENTITY and INSTANT INBOX; gossipsub v1.1 to v1.3. The
+//! parts: [`transport`] and [`discovery`] reach peers, `duty` and `strangers` say how, `overlay` decides on
+//! links, [`gossip`] says how much is pushed, [`probe`] sends signs of life, `behaviour` speaks, `driver`
+//! routes. A mesh ends when its handle says so, after its goodbye, or when its future is dropped, which is
+//! as a crash to everybody else.
 
 pub mod clock;
 pub mod discovery;

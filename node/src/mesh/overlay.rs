@@ -18,11 +18,11 @@
 //! A lost link is redialled at once, over TCP where the peer was last reached; if that fails it is reported
 //! unreachable, with whether its host refused, and tried again with a wait that doubles from [`RETRY_MIN`]
 //! to [`RETRY_MAX`], for ever, unless it said goodbye. Peers that were lost lately are tried before those
-//! that long were not there; of these one every [`STRAY_INTERVAL`] though enough links stand, so that a split heals.
-//! Two connections with one peer happen when both dial at once: after
-//! [`SETTLE_DUPLICATES`] the one that the first of the two dialled stays. If one is older than that, or the
-//! peer does not close what is its to close, there is the dead end of a link that was lost unseen. Then all
-//! are closed, and one is made anew: gossipsub tells a peer of its topic on the first connection only.
+//! that long were not there; of these one every [`STRAY_INTERVAL`] though enough links stand, so that a
+//! split heals. Two connections with one peer happen when both dial at once: after [`SETTLE_DUPLICATES`]
+//! the one that the first of the two dialled stays. If one is older than that, or the peer does not close
+//! what is its to close, there is the dead end of a link that was lost unseen. Then all are closed, and one
+//! is made anew: gossipsub tells a peer of its topic on the first connection only.
 //!
 //! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room;
 //! [`ADDRESSES_PER_PEER_MAX`](hereabouts_protocol::durable::ADDRESSES_PER_PEER_MAX) addresses each;
@@ -706,8 +706,8 @@ const SETTLED_WITHIN: Duration = Duration::from_millis(2500);
 const SAME_TIME: Duration = Duration::from_secs(2);
 const RETRY_MIN: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_secs(30);
-/// How often one that was not reached for long is dialled if no links are missing: of the halves of a mesh of a
-/// hundred, one finds the other within a tenth of a second.
+/// How often one that was not reached for long is dialled if no links are missing: of the halves of a mesh
+/// of a hundred, one finds the other within a tenth of a second.
 const STRAY_INTERVAL: Duration = Duration::from_secs(5);
 /// At more addresses than this a host is not tried.
 const REACHED_AT_MAX: usize = 3;

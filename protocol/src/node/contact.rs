@@ -205,8 +205,8 @@ impl Node {
         }
     }
 
-    /// Tells a peer with which there is a link again that it is accused, since others who have no link with it
-    /// will not find out otherwise: its refutation reaches all.
+    /// Tells a peer with which there is a link again that it is accused, since others who have no link with
+    /// it will not find out otherwise: its refutation reaches all.
     pub(super) fn tell_accused(&mut self, now: Timestamp, peer: Presentity) {
         if self.accusations.of(&peer).is_empty() {
             return;

@@ -10,11 +10,11 @@
 //! (*unresponsive*) counts for little: [`WAIT_UNRESPONSIVE`]. That somebody is *silent* is no accusation but
 //! asks whoever is linked to look. A sign of life that this node gets itself clears the accused.
 //!
-//! A liar cannot make a live presentity look lost, since that hears of it and refutes, and since whoever is to
-//! believe it tries the host of the accused first; nor can it make it refute without end, since an accuser that
-//! was refuted counts only after a wait, which doubles from [`REFUTED_WAIT`] to [`REFUTED_WAIT_MAX`], for the
-//! accused itself as for all others. Whoever accuses more than [`ACCUSATIONS_AT_ONCE`] and one a second, or
-//! repeats an old suspicion, is not listened to.
+//! A liar cannot make a live presentity look lost, since that hears of it and refutes, and since whoever is
+//! to believe it tries the host of the accused first; nor can it make it refute without end, since an
+//! accuser that was refuted counts only after a wait, which doubles from [`REFUTED_WAIT`] to
+//! [`REFUTED_WAIT_MAX`], for the accused itself as for all others. Whoever accuses more than
+//! [`ACCUSATIONS_AT_ONCE`] and one a second, or repeats an old suspicion, is not listened to.
 //!
 //! This node's own suspicions are spoken within [`SPOKEN_WITHIN`], at random and several together, unless
 //! enough others said the same by then; what it knows from trying a host alone, within [`SPOKEN_LATER`] after

@@ -1,28 +1,29 @@
 //! Liveness: which linked peers are watched, and which of them give no sign of life.
 //!
-//! **Decides** who sends beats to whom, which peer is looked after and when, and what came of that. **Leaves**
-//! beats, probes and connections to the driver, and what follows to [`super::accusations`].
+//! **Decides** who sends beats to whom, which peer is looked after and when, and what came of that.
+//! **Leaves** beats, probes and connections to the driver, and what follows to [`super::accusations`].
 //!
 //! A process that ends tells so: its host closes the connections. A pulled cable or lost power tells
 //! nothing, so somebody has to notice. Each node sends a *beat* every [`BEAT_INTERVAL`] to its *successor*:
-//! of its linked peers the one whose key follows its own, the first after the last. Who gets one counts
-//! on the next, and looks after its sender if that is late by [`BEAT_LATE`], which costs a probe if the sender
-//! has another successor by then. So everybody is watched by its
-//! successor, at a cost that does not grow with the number of links.
+//! of its linked peers the one whose key follows its own, the first after the last. Who gets one counts on
+//! the next, and looks after its sender if that is late by [`BEAT_LATE`], which costs a probe if the sender
+//! has another successor by then. So everybody is watched by its successor, at a cost that does not grow
+//! with the number of links.
 //!
-//! To look after a peer is a *check*. It sends a probe over the link, and soon after, unless there was a sign of
-//! life, tries whether the peer's host takes a connection ([`LivenessOutput::Reach`]), which tells a dead host
-//! from a slow process. If neither is answered for [`ASKED_AFTER`], the peer is *silent*, and others are
-//! asked to check it too: this is SWIM's indirect probe, with everybody who is linked as the helpers. After
-//! [`CHECK_WAIT`] the check ends with what was found. Whatever comes from a peer is a sign of life, and ends
-//! it at once. A node that acts later than it wanted to, since it was stopped or gets no processor, begins its checks
-//! anew: the answers may lie unread.
+//! To look after a peer is a *check*. It sends a probe over the link, and soon after, unless there was a
+//! sign of life, tries whether the peer's host takes a connection ([`LivenessOutput::Reach`]), which tells
+//! a dead host from a slow process. If neither is answered for [`ASKED_AFTER`], the peer is *silent*, and
+//! others are asked to check it too: this is SWIM's indirect probe, with everybody who is linked as the
+//! helpers. After [`CHECK_WAIT`] the check ends with what was found. Whatever comes from a peer is a sign
+//! of life, and ends it at once. A node that acts later than it wanted to, since it was stopped or gets no
+//! processor, begins its checks anew: the answers may lie unread.
 //!
-//! Checked are also those that others suspect, by trying their host alone if there is no link, those whose link
-//! broke, all links after a sleep, all links by turns, one every [`TURN_INTERVAL`], and all links at once when one
-//! turns out to be unreachable or several are suspected, since power and switches fail for several. Limits: one
-//! check of a peer at a time, [`HEARSAY_MAX`] without a link. Source: SWIM's indirect probes (Das et al., 2002),
-//! Chord's successors for who watches whom, Lifeguard's local health (Dadgar et al., 2018) for beginning anew.
+//! Checked are also those that others suspect, by trying their host alone if there is no link, those whose
+//! link broke, all links after a sleep, all links by turns, one every [`TURN_INTERVAL`], and all links at
+//! once when one turns out to be unreachable or several are suspected, since power and switches fail for
+//! several. Limits: one check of a peer at a time, [`HEARSAY_MAX`] without a link. Source: SWIM's indirect
+//! probes (Das et al., 2002), Chord's successors for who watches whom, Lifeguard's local health (Dadgar et
+//! al., 2018) for beginning anew.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -130,7 +131,8 @@ impl Liveness {
         }
     }
 
-    /// A peer is linked no more. Unless it was closed on purpose, its host is asked whether it is still there.
+    /// A peer is linked no more. Unless it was closed on purpose, its host is asked whether it is still
+    /// there.
     pub fn handle_link_down(&mut self, now: Timestamp, peer: Presentity, on_purpose: bool) {
         self.links.remove(&peer);
         self.sweep.remove(&peer);
@@ -232,7 +234,8 @@ impl Liveness {
             counted_on.for_each(|missed_at| *missed_at = now + BEAT_LATE);
         }
         if late > SLEPT {
-            // What was sent before is sent again after as long as it waited already, and everything behind it.
+            // What was sent before is sent again after as long as it waited already, and everything behind
+            // it.
             for peer in self.links.keys().copied().collect::<Vec<_>>() {
                 self.check(now, peer, Cause::Woken);
             }

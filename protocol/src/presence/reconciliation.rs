@@ -107,9 +107,10 @@ impl Plan {
     }
 }
 
-/// The initiator's plan. Of equal versions nothing is exchanged but that one of the two believes the presentity
-/// lost, and in the one case that the records differ all the same, which only a key that signs twice can bring about; then both sides send theirs, for one
-/// range at a time, so that all of it fits into a frame.
+/// The initiator's plan. Of equal versions nothing is exchanged but that one of the two believes the
+/// presentity lost, and in the one case that the records differ all the same, which only a key that signs
+/// twice can bring about; then both sides send theirs, for one range at a time, so that all of it fits into
+/// a frame.
 pub fn plan(table: &[Line], digest: &Digest, difference: &Difference) -> Plan {
     let differing: BTreeSet<u16> = difference.ranges.iter().copied().collect();
     let lines = difference.versions.iter();

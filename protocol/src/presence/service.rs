@@ -9,11 +9,11 @@
 //! is put out to be stored and given back at the next start.
 //!
 //! Out of contact is RFC 2779's term for what is no STATUS: the state of a lost presentity stays readable,
-//! with its age and the evidence. Whoever says goodbye is *left*. Whoever has a link is *present*. Whoever is
-//! accused is *suspect*, which is still in contact, and *lost* if that is believed ([`super::accusations`]); so
-//! are those whose link broke and whose host says that nobody listens, and those whose lease ends without a
-//! link. A lost one that is heard of anew or linked to has *returned*. What another node remembers of
-//! somebody's contact is taken over only until there is evidence of our own.
+//! with its age and the evidence. Whoever says goodbye is *left*. Whoever has a link is *present*. Whoever
+//! is accused is *suspect*, which is still in contact, and *lost* if that is believed
+//! ([`super::accusations`]); so are those whose link broke and whose host says that nobody listens, and
+//! those whose lease ends without a link. A lost one that is heard of anew or linked to has *returned*.
+//! What another node remembers of somebody's contact is taken over only until there is evidence of our own.
 //!
 //! Who is lost and returns again and again is *unsteady*: that is said once for the whole run of it, and what
 //! it comes to when it is over, so that a bad cable does not fill anybody's screen.
@@ -443,8 +443,8 @@ pub enum Transition {
     Lost,
     /// It is back.
     Returned,
-    /// It was lost [`UNSTEADY_LOSSES`] times within [`UNSTEADY_WITHIN`]. Its losses and returns are still told, but
-    /// nobody is to be bothered with them until it is steady.
+    /// It was lost [`UNSTEADY_LOSSES`] times within [`UNSTEADY_WITHIN`]. Its losses and returns are still
+    /// told, but nobody is to be bothered with them until it is steady.
     Unsteady,
     /// It was neither lost nor did it return for [`STEADY_AFTER`]; its state is what counts again.
     Steady,

@@ -1,9 +1,10 @@
 //! Adversaries: nodes beside the honest ones that do not keep to the protocol.
 //!
-//! Each is a libp2p swarm of its own on a host of its own, with a key that is its own: to honest nodes it is
-//! one of them, until it acts. What it does is its tactic: [`forger`], [`replayer`], [`spammer`], [`accuser`], or nothing
-//! at all, which is what a silent dropper does. None breaks cryptography, none owns the network between
-//! others, and each stays itself: a peer that is blocked does not come back under another key.
+//! Each is a libp2p swarm of its own on a host of its own, with a key that is its own: to honest nodes it
+//! is one of them, until it acts. What it does is its tactic: [`forger`], [`replayer`], [`spammer`],
+//! [`accuser`], or nothing at all, which is what a silent dropper does. None breaks cryptography, none owns
+//! the network between others, and each stays itself: a peer that is blocked does not come back under
+//! another key.
 //!
 //! Adversaries start while the others do and go on until the run ends. Faults and churn befall honest nodes
 //! only. What comes of an adversary is seen where it cannot lie: in what honest nodes counted as refused

@@ -189,7 +189,7 @@ impl Future for Dialling {
 
 impl Dialling {
     /// What came of it, once that is known.
-    fn poll_outcome(&self, cx: &mut Context<'_>) -> Poll<Result<ConnectionId, io::ErrorKind>> {
+    fn poll_outcome(&self, cx: &Context<'_>) -> Poll<Result<ConnectionId, io::ErrorKind>> {
         match self.network.lock().dials.get_mut(&self.dial) {
             Some(dial) => {
                 dial.waker = Some(cx.waker().clone());

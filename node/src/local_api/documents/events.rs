@@ -73,8 +73,8 @@ pub enum EventBody {
         /// Its state.
         presentity: Box<PresentityDocument>,
     },
-    /// It was lost several times in a few minutes. Until `steady` its losses and returns are events as before, but
-    /// with `unsteady` in `contact`: no news for people.
+    /// It was lost several times in a few minutes. Until `steady` its losses and returns are events as
+    /// before, but with `unsteady` in `contact`: no news for people.
     Unsteady {
         /// Its state.
         presentity: Box<PresentityDocument>,
