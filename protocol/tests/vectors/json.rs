@@ -99,10 +99,10 @@ pub(super) fn digest(digest: &Digest) -> Value {
 }
 
 pub(super) fn difference(difference: &Difference) -> Value {
-    let versions = difference.versions.iter();
+    let line = |(who, of, lost): &(Presentity, Version, bool)| json!([peer_id(who), version(of), lost]);
     json!({
         "ranges": difference.ranges,
-        "versions": versions.map(|(who, of, lost)| json!([peer_id(who), version(of), lost])).collect::<Vec<_>>(),
+        "versions": difference.versions.iter().map(line).collect::<Vec<_>>(),
     })
 }
 

@@ -161,8 +161,8 @@ fn markdown(rows: &[Vec<String>]) -> String {
 
 /// What the numbers of a study mean.
 pub(super) const NOTE: &str = "Of several seeds the median stands for all, of the last node's time the \
-    greatest. Times are from the change to its sight, by each node that sees it; copies are those that a node \
-    receives of a change; what is sent per delivery is all that gossip sends, as counted at the network \
+    greatest. Times are from the change to its sight, by each node that sees it; copies are those that a \
+    node receives of a change; what is sent per delivery is all that gossip sends, as counted at the network \
     interface, for each sight of a change. * is the default.";
 
 #[cfg(test)]

@@ -202,7 +202,10 @@ pub(super) mod tests {
             "id": "12D3KooWNoRtqPmYSWAfhEvYXBLL5rX9aqZUTDfdSDrH3CUBNqnj", "short_id": "NoRtqPmY",
             "uri": "pres:12D3KooWNoRtqPmYSWAfhEvYXBLL5rX9aqZUTDfdSDrH3CUBNqnj@lan.alt",
             "self": false, "petname": null, "name": "Bob",
-            "contact": { "state": "present", "since": "2030-03-05T11:03:00.000Z", "evidence": "connected", "unsteady": false },
+            "contact": {
+                "state": "present", "since": "2030-03-05T11:03:00.000Z", "evidence": "connected",
+                "unsteady": false,
+            },
             "accused": [],
             "heard_at": "2030-03-05T11:03:04.000Z", "age_seconds": 3.0,
             "version": { "incarnation": 1, "sequence": 2 },

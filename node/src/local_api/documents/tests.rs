@@ -36,7 +36,10 @@ fn a_presentity_is_written_as_promised() {
         "self": false,
         "petname": null,
         "name": "Bob",
-        "contact": {"state": "lost", "since": "1970-01-01T00:00:01.000Z", "evidence": "link-lost", "unsteady": false},
+        "contact": {
+            "state": "lost", "since": "1970-01-01T00:00:01.000Z", "evidence": "link-lost",
+            "unsteady": false,
+        },
         "accused": [{"by": accuser, "grounds": "refused", "since": "1970-01-01T00:00:01.000Z"}],
         "heard_at": "1970-01-01T00:00:02.000Z",
         "age_seconds": 10.345,
