@@ -1,7 +1,7 @@
 //! The driver: carries what happens on the swarm into the node, and what the node wants out to the swarm.
 //!
-//! One loop, one event at a time, in this order when several are ready: commands, the store, what is due,
-//! the network. After each, everything that the node and the overlay put out is carried out, and the next
+//! One loop, one event at a time, in this order when several are ready: commands, the store, hosts that were
+//! tried, what is due, the network. After each, everything that the node and the overlay put out is carried out, and the next
 //! deadline is set. Local work thus comes before remote work, and a flood from outside cannot starve it.
 
 use std::{
@@ -91,6 +91,7 @@ pub(super) struct Driver<D: Discovery, S, C> {
     reach: ReachHost,
     /// Hosts of peers that are being tried.
     reaching: FuturesUnordered<BoxFuture<'static, (Presentity, Reach)>>,
+    reaching_now: BTreeSet<Presentity>,
     senders: BTreeMap<MessageId, oneshot::Sender<Result<(MessageId, Sent), SendError>>>,
     fetchers: BTreeMap<FetchToken, (Presentity, oneshot::Sender<Result<Fetched, FetchError>>)>,
     timer: Option<(Timestamp, Delay)>,
@@ -164,6 +165,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             storing: FuturesUnordered::new(),
             reach,
             reaching: FuturesUnordered::new(),
+            reaching_now: BTreeSet::new(),
             senders: BTreeMap::new(),
             fetchers: BTreeMap::new(),
             timer: None,
@@ -194,6 +196,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 Ready::Local(Step::Command(None)) => self.leave(oneshot::channel().0),
                 Ready::Local(Step::Stored(done)) => self.stored(done),
                 Ready::Local(Step::Reached(presentity, reach)) => {
+                    self.reaching_now.remove(&presentity);
                     self.node.handle(self.clock.now(), NodeInput::Reached { presentity, reach });
                 }
                 Ready::Local(Step::Due) => {
@@ -339,18 +342,25 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         }
     }
 
-    /// Tries whether a peer's host takes connections. One of whom no address for TCP is known cannot be
-    /// tried, so that only a connection tells.
+    /// Tries whether a peer's host takes connections, unless that is being tried.
     fn reach(&mut self, presentity: Presentity) {
-        let addresses = self.overlay.reach_addresses(&presentity.peer_id());
+        let mut addresses = self.overlay.reach_addresses(&presentity.peer_id());
+        addresses.retain(|address| !self.listen.contains(address));
+        if addresses.is_empty() || self.reaching_now.len() >= REACHING_MAX {
+            self.reaching.push(std::future::ready((presentity, Reach::Untried)).boxed());
+            return;
+        }
+        if !self.reaching_now.insert(presentity) {
+            return;
+        }
         let mut tries: FuturesUnordered<_> = addresses.into_iter().map(&mut self.reach).collect();
         let reached = async move {
-            let mut reach = if tries.is_empty() { Reach::Accepted } else { Reach::Silent };
+            let mut reach = Reach::Refused;
             while let Some(tried) = tries.next().await {
                 match tried {
                     Ok(()) => return Reach::Accepted,
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => reach = Reach::Refused,
-                    Err(_) => (),
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => (),
+                    Err(_) => reach = Reach::Silent,
                 }
             }
             reach
@@ -533,7 +543,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     fn dial_failed(&mut self, now: Timestamp, peer: PeerId, error: &DialError) {
         tracing::debug!(%peer, %error, "dial failed");
         let failure = match error {
-            DialError::Transport(errors) if errors.iter().any(|(_, error)| is_refusal(error)) => {
+            DialError::Transport(errors) if errors.iter().all(|(_, error)| is_refusal(error)) => {
                 DialFailure::Refused
             }
             DialError::Transport(_) | DialError::NoAddresses => DialFailure::Unreachable,
@@ -632,6 +642,8 @@ fn is_refusal(error: &TransportError<io::Error>) -> bool {
     refuses(error) || causes.into_iter().any(refuses)
 }
 
+/// Hosts that are tried at the same time, at three addresses at the most.
+const REACHING_MAX: usize = 64;
 /// How long gossip may take from being published to being written.
 const FLUSH_TIME: Duration = Duration::from_millis(50);
 /// How long a goodbye may take: neighbours on a LAN answer within milliseconds.
@@ -640,3 +652,32 @@ const GOODBYE_TIME: Duration = Duration::from_millis(500);
 const COMMITS_UNDER_WAY_MAX: usize = 512;
 const TROUBLE_AGAIN: Duration = Duration::from_secs(60);
 const SLEEP_MAX: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use libp2p::{
+        Transport as _,
+        core::{
+            Endpoint,
+            transport::{DialOpts, PortUse},
+        },
+        identity::Keypair,
+    };
+
+    use super::*;
+    use crate::mesh::transport;
+
+    #[tokio::test]
+    async fn a_refusal_is_told_from_other_failures_of_a_dial() {
+        let options = DialOpts { role: Endpoint::Dialer, port_use: PortUse::New };
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let address: Multiaddr = format!("/ip4/127.0.0.1/tcp/{free}").parse().unwrap();
+        let mut transport = transport::lan(&Keypair::generate_ed25519()).unwrap();
+        let error = transport.dial(address.clone(), options).unwrap().await.unwrap_err();
+        assert!(is_refusal(&TransportError::Other(error)), "over the whole transport");
+        let mut reach = transport::lan_reach();
+        assert_eq!(reach(address).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        let timeout = TransportError::Other(io::Error::other(io::Error::from(io::ErrorKind::TimedOut)));
+        assert!(!is_refusal(&timeout));
+    }
+}

@@ -375,12 +375,16 @@ impl Overlay {
         self.peers.get(peer).map(Peer::tcp_or_all).unwrap_or_default()
     }
 
-    /// Where to try whether the host of `peer` takes connections: over TCP, first where its link is or was.
+    /// Where to try whether the host of `peer` takes connections: over TCP, where its link is or was if that is
+    /// known.
     pub(super) fn reach_addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
         let Some(known) = self.peers.get(peer) else { return Vec::new() };
         let mut tcp: Vec<_> =
             known.addresses.iter().filter(|address| addresses::is_tcp(address)).cloned().collect();
-        tcp.sort_by_key(|address| addresses::ip(address) != known.remote_ip);
+        let there = |address: &Multiaddr| addresses::ip(address) == known.remote_ip;
+        if tcp.iter().any(there) {
+            tcp.retain(there);
+        }
         tcp.truncate(REACHED_AT_MAX);
         tcp
     }

@@ -159,16 +159,17 @@ impl Handler {
         let Some(line) = &mut self.inbound else { return Poll::Pending };
         // An answer that cannot be written holds up the next probe.
         let came = match ready!(line.poll_written(cx)) {
-            Ok(()) => ready!(line.poll_byte(cx)),
+            Ok(()) => ready!(line.poll_signs(cx)),
             Err(error) => Err(error),
         };
         match came {
-            Ok(BEAT) => Poll::Ready(Some(Came { beat: true })),
-            Ok(PROBE) => {
-                line.write(ANSWER);
-                // Begins at once; the rest of it is for the next poll.
-                let _ = line.poll_written(cx);
-                Poll::Ready(Some(Came { beat: false }))
+            Ok(signs) if signs.iter().all(|sign| [BEAT, PROBE].contains(sign)) => {
+                if signs.contains(&PROBE) {
+                    line.write(ANSWER);
+                    // Begins at once; the rest of it is for the next poll.
+                    let _ = line.poll_written(cx);
+                }
+                Poll::Ready(Some(Came { beat: signs.contains(&BEAT) }))
             }
             Ok(_) | Err(_) => {
                 self.inbound = None;
@@ -194,8 +195,8 @@ impl Handler {
                 }
             }
         }
-        match ready!(line.poll_byte(cx)) {
-            Ok(ANSWER) => Poll::Ready(Some(Came { beat: false })),
+        match ready!(line.poll_signs(cx)) {
+            Ok(signs) if signs.iter().all(|sign| *sign == ANSWER) => Poll::Ready(Some(Came { beat: false })),
             Ok(_) | Err(_) => {
                 self.outbound = None;
                 Poll::Ready(None)
@@ -310,11 +311,18 @@ impl Line {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_byte(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<u8>> {
-        let mut byte = [0];
-        match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut byte))? {
+    /// The bytes that came, at least one; who sends many at once is answered once.
+    fn poll_signs(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<u8>>> {
+        let mut signs = vec![0; SIGNS_MAX];
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut signs))? {
             0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-            _ => Poll::Ready(Ok(byte.into_iter().next().unwrap_or_default())),
+            count => {
+                signs.truncate(count);
+                Poll::Ready(Ok(signs))
+            }
         }
     }
 }
+
+/// Bytes that are read at once.
+const SIGNS_MAX: usize = 64;

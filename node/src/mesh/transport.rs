@@ -2,7 +2,7 @@
 //!
 //! Both authenticate the peer's key before a byte of ours is read. TCP is what neighbours are held over: a
 //! link costs nothing while it is idle, and the kernel tells of a crashed process at once. QUIC has fewer
-//! round trips to a far host; its idle timeout is short, since nothing else notices that a peer is gone.
+//! round trips to a far host; its idle timeout is short.
 //! Link-local IPv6 addresses are dialled over TCP only.
 //! A connection that is not ready within [`CONNECT_TIMEOUT`] is given up.
 
@@ -17,7 +17,7 @@ use libp2p::{
     core::{
         Endpoint,
         muxing::StreamMuxerBox,
-        transport::{Boxed, DialOpts, PortUse},
+        transport::{Boxed, DialOpts, PortUse, timeout::TransportTimeoutError},
         upgrade::Version,
     },
     identity::Keypair,
@@ -50,6 +50,18 @@ pub fn lan(key: &Keypair) -> io::Result<MeshTransport> {
         .map(|either, _| match either {
             Either::Left((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
             Either::Right((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
+        })
+        // What the kernel said, where it said something: wrapped in all of this nobody finds it.
+        .map_err(|error| {
+            error.either(
+                |tcp| match tcp {
+                    TransportTimeoutError::Other(error) => {
+                        error.either(|error| error.either(|dial| dial, io::Error::other), io::Error::other)
+                    }
+                    error => io::Error::other(error),
+                },
+                io::Error::other,
+            )
         })
         .boxed())
 }

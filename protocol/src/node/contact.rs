@@ -60,6 +60,9 @@ impl Node {
             LivenessOutput::HostLives(peer) => {
                 self.undoubted(now, peer);
                 self.accusations.handle_host_lives(now, peer);
+                // What others say may stand: that it does not answer.
+                self.suspect(now, peer);
+                self.believe(now, peer);
             }
             LivenessOutput::Found { peer, grounds, cause } => {
                 if cause == Cause::Hearsay {
@@ -114,7 +117,8 @@ impl Node {
                     self.liveness.handle_many_suspected(now, presentity);
                 }
                 if self.service.is_in_contact(&presentity) && !self.is_accused_by_this_node(&presentity) {
-                    self.liveness.handle_hearsay(now, presentity);
+                    let must = self.doubted.contains(&presentity);
+                    self.liveness.handle_hearsay(now, presentity, must);
                 }
                 self.suspect(now, presentity);
             }
@@ -189,12 +193,23 @@ impl Node {
 
     /// A peer tells that it believes somebody lost, whose record it has: it accuses, to this node alone. The
     /// accused is told so, if it lives, since it can refute what others believe of it.
-    pub(super) fn told_lost(&mut self, now: Timestamp, peer: Presentity, record: &PresenceRecord) {
-        let subject = record.presentity();
-        let is_news = subject == self.presentity() || self.service.is_in_contact(&subject);
-        let accusation = Accusation { subject, version: record.version(), grounds: Grounds::Unreachable };
-        if is_news && self.accused(now, peer, accusation) == Offered::News && subject != self.presentity() {
-            self.doubted.insert(subject);
+    pub(super) fn told_lost(
+        &mut self,
+        now: Timestamp,
+        peer: Presentity,
+        subject: Presentity,
+        version: Version,
+    ) {
+        let is_own = subject == self.presentity();
+        let counts = is_own || self.service.is_in_contact(&subject);
+        if !counts || !self.accusations.spends(now, peer, 1) {
+            return;
+        }
+        // Nobody contradicts what is not gossiped.
+        let doubted = !is_own && self.doubted.insert(subject);
+        let accusation = Accusation { subject, version, grounds: Grounds::Unreachable };
+        if self.accused(now, peer, accusation) == Offered::Useless && doubted {
+            self.doubted.remove(&subject);
         }
     }
 

@@ -452,11 +452,12 @@ impl Node {
                 let elapsed = Duration::from_millis(told.elapsed_ms).min(ELAPSED_MAX);
                 let direct = record.presentity() == peer;
                 let source = if direct { Source::Direct } else { Source::Told { elapsed, lost: told.lost } };
-                let presentity = record.presentity();
+                let (presentity, version) = (record.presentity(), record.version());
+                let offered = self.take_record(now, record, source);
                 if told.lost && !direct {
-                    self.told_lost(now, peer, &record);
+                    self.told_lost(now, peer, presentity, version);
                 }
-                Some((presentity, self.take_record(now, record, source)))
+                Some((presentity, offered))
             }
             Err(error) => {
                 self.refuse_record(peer, &error);

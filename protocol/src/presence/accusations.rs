@@ -65,6 +65,8 @@ struct Subject {
     since: Option<Timestamp>,
     /// When somebody last asked to look.
     asked_at: Option<Timestamp>,
+    /// When this node last looked, and found it alive though accused.
+    looked_at: Option<Timestamp>,
     /// How many accusers are enough, as of the last accusation.
     enough: usize,
     /// Whether the wait is over.
@@ -116,6 +118,25 @@ impl Accusations {
         issued: Version,
         accusations: usize,
     ) -> bool {
+        if issued <= self.accuser(now, accuser).issued || !self.spends(now, accuser, accusations) {
+            return false;
+        }
+        self.accuser(now, accuser).issued = issued;
+        true
+    }
+
+    /// Whether another node may accuse so many, which it has said already if it did not gossip it.
+    pub fn spends(&mut self, now: Timestamp, accuser: Presentity, accusations: usize) -> bool {
+        let known = self.accuser(now, accuser);
+        let spent = f64::from(u32::try_from(accusations).unwrap_or(u32::MAX));
+        let allowed = spent <= known.allowance;
+        if allowed {
+            known.allowance -= spent;
+        }
+        allowed
+    }
+
+    fn accuser(&mut self, now: Timestamp, accuser: Presentity) -> &mut Accuser {
         if self.accusers.len() >= ACCUSERS_KNOWN_MAX && !self.accusers.contains_key(&accuser) {
             let oldest = self.accusers.iter().min_by_key(|(_, accuser)| accuser.at).map(|(key, _)| *key);
             oldest.map(|oldest| self.accusers.remove(&oldest));
@@ -124,13 +145,7 @@ impl Accusations {
         let known = self.accusers.entry(accuser).or_insert(fresh);
         known.allowance = (known.allowance + now.since(known.at).as_secs_f64()).min(ACCUSATIONS_AT_ONCE);
         known.at = now;
-        let spent = f64::from(u32::try_from(accusations).unwrap_or(u32::MAX));
-        if issued <= known.issued || spent > known.allowance {
-            return false;
-        }
-        known.issued = issued;
-        known.allowance -= spent;
-        true
+        known
     }
 
     /// Somebody, perhaps this node, accuses. `known` is the version of the newest record of the accused,
@@ -144,13 +159,11 @@ impl Accusations {
         able: usize,
     ) -> Offered {
         let Accusation { subject, version, grounds } = accusation;
-        if version < known || !self.make_room(subject) {
+        // Of a version that nobody has, nothing could refute it.
+        if version != known || !self.make_room(subject) {
             return Offered::Useless;
         }
         let entry = self.subjects.entry(subject).or_default();
-        if version < entry.version {
-            return Offered::Useless;
-        }
         if version > entry.version {
             entry.version = version;
             entry.clear();
@@ -168,7 +181,7 @@ impl Accusations {
         if before.is_some() || entry.accused.len() >= ACCUSERS_MAX {
             return Offered::Useless;
         }
-        let at = entry.refuted.get(&accuser).map_or(now, |(_, until)| now.max(*until));
+        let at = entry.counts_from(now, accuser);
         entry.enough = able.clamp(1, ACCUSERS_ENOUGH);
         entry.accused.push(Accused { accuser, grounds, at });
         if accuser == self.own {
@@ -188,7 +201,8 @@ impl Accusations {
             return;
         };
         if entry.accused.iter().all(|accused| accused.accuser != self.own) {
-            entry.accused.push(Accused { accuser: self.own, grounds, at: now });
+            let at = entry.counts_from(now, self.own);
+            entry.accused.push(Accused { accuser: self.own, grounds, at });
             let wait = SPOKEN_WITHIN + SPOKEN_LATER.mul_f64(self.random.random_range(0.0..1.0));
             let [_, looked] = &mut self.unspoken;
             looked.accusations.insert(subject, Accusation { subject, version: entry.version, grounds });
@@ -203,12 +217,16 @@ impl Accusations {
         let Some(entry) = self.subjects.get_mut(&subject).filter(|entry| entry.version < version) else {
             return;
         };
+        // Who was restarted was gone indeed.
+        let is_refutation = !entry.believed && version.incarnation == entry.version.incarnation;
         entry.version = version;
-        if !entry.believed {
+        if is_refutation {
+            entry.refuted.retain(|_, (_, until)| now.since(*until) <= REFUTED_WAIT_MAX);
             for accused in &entry.accused {
+                if entry.refuted.len() >= REFUTED_MAX && !entry.refuted.contains_key(&accused.accuser) {
+                    continue;
+                }
                 let (times, until) = entry.refuted.entry(accused.accuser).or_insert((0, now));
-                // Whoever was not refuted for long begins anew.
-                *times = if now.since(*until) > REFUTED_WAIT_MAX { 0 } else { *times };
                 *until = now + REFUTED_WAIT.saturating_mul(1 << (*times).min(16)).min(REFUTED_WAIT_MAX);
                 *times += 1;
             }
@@ -222,15 +240,21 @@ impl Accusations {
         let Some(entry) = self.subjects.get_mut(&subject) else { return };
         let before = entry.accused.len();
         entry.accused.retain(|accused| accused.grounds == Grounds::Unresponsive);
-        if entry.accused.is_empty() && before > 0 {
+        entry.looked_at = Some(now);
+        let (left, own) = (entry.accused.len(), self.own);
+        if entry.accused.iter().all(|accused| accused.accuser != own) {
             self.unsay(subject);
+        }
+        if left == 0 && before > 0 {
             self.cleared(now, subject);
         }
     }
 
     /// This node got a sign of life of `subject` itself.
     pub fn handle_alive(&mut self, now: Timestamp, subject: Presentity) {
-        if self.subjects.get(&subject).is_some_and(|entry| !entry.accused.is_empty()) {
+        let Some(entry) = self.subjects.get_mut(&subject) else { return };
+        if !entry.accused.is_empty() {
+            entry.looked_at = Some(now);
             self.unsay(subject);
             self.cleared(now, subject);
         }
@@ -366,6 +390,14 @@ impl Accusations {
 }
 
 impl Subject {
+    /// From when on what `accuser` says now counts: not while it was refuted lately, nor so soon after this node
+    /// looked that it would be made to look all the time.
+    fn counts_from(&self, now: Timestamp, accuser: Presentity) -> Timestamp {
+        let refuted = self.refuted.get(&accuser).map(|(_, until)| *until);
+        let looked = self.looked_at.map(|at| at + ASKED_AGAIN);
+        refuted.into_iter().chain(looked).fold(now, Timestamp::max)
+    }
+
     fn clear(&mut self) {
         self.accused.clear();
         self.since = None;
@@ -396,7 +428,8 @@ impl Subject {
         let waits = self.believed_at(now).filter(|_| !self.believed && !is_own);
         let forgotten = self.accused.is_empty().then(|| {
             let refuted = self.refuted.values().map(|(_, until)| *until + REFUTED_WAIT_MAX);
-            refuted.chain(self.asked_at.map(|at| at + ASKED_AGAIN)).max().unwrap_or(now)
+            let again = self.asked_at.max(self.looked_at).map(|at| at + ASKED_AGAIN);
+            refuted.chain(again).max().unwrap_or(now)
         });
         [begins, waits, forgotten].into_iter().flatten().min()
     }
@@ -450,6 +483,8 @@ const REFUTED_WAIT_MAX: Duration = Duration::from_secs(10 * 60);
 /// What one accuser may say at once: somebody with many links loses most of them. Allowed again, one a
 /// second.
 const ACCUSATIONS_AT_ONCE: f64 = 128.0;
+/// Refuted accusers of one presentity that are remembered; further ones need not wait.
+const REFUTED_MAX: usize = 64;
 /// Further accusers are not kept; a few more than enough, for what crosses on the way.
 const ACCUSERS_MAX: usize = 5;
 /// Accused presentities. At the limit one that was believed long ago makes room, or else nobody.

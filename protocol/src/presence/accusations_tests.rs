@@ -102,8 +102,15 @@ fn a_sign_of_life_clears_and_is_not_held_against_the_accuser() {
     accuse(&mut accusations, ms(0), 10, Grounds::Refused);
     accusations.handle_alive(ms(10), SUBJECT);
     accuse(&mut accusations, ms(20), 10, Grounds::Refused);
+    accusations.handle_timeout(ms(2_000));
     use AccusationsOutput::{Cleared, Suspected};
-    assert_eq!(outputs(&mut accusations), [Suspected(SUBJECT), Cleared(SUBJECT), Suspected(SUBJECT)]);
+    assert_eq!(
+        outputs(&mut accusations),
+        [Suspected(SUBJECT), Cleared(SUBJECT)],
+        "it was looked at just now"
+    );
+    accusations.handle_timeout(ms(2_010));
+    assert_eq!(outputs(&mut accusations), [Suspected(SUBJECT)]);
 }
 
 #[test]

@@ -43,6 +43,8 @@ pub struct Liveness {
     own: Presentity,
     links: BTreeMap<Presentity, Link>,
     checks: BTreeMap<Presentity, Check>,
+    /// Those that are to be checked by hearsay when others have been.
+    waiting: BTreeSet<Presentity>,
     /// The links that are to be checked one after the other, and when the next is.
     sweep: BTreeSet<Presentity>,
     sweep_at: Timestamp,
@@ -77,7 +79,7 @@ struct Check {
 /// Why a peer is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Cause {
-    /// This node missed a sign of life on a link.
+    /// This node missed a sign of life on a link, or it is the link's turn.
     Missed,
     /// Others did, and there is a link.
     Told,
@@ -100,6 +102,8 @@ pub enum Reach {
     Refused,
     /// It says nothing.
     Silent,
+    /// There is no address at which to try, or too much is tried already.
+    Untried,
 }
 
 impl Liveness {
@@ -111,6 +115,7 @@ impl Liveness {
             own,
             links: BTreeMap::new(),
             checks: BTreeMap::new(),
+            waiting: BTreeSet::new(),
             sweep: BTreeSet::new(),
             sweep_at: now,
             swept_at: None,
@@ -123,6 +128,10 @@ impl Liveness {
 
     /// A peer is linked. If it is the new successor it gets a beat at once, so that it counts on the next.
     pub fn handle_link_established(&mut self, now: Timestamp, peer: Presentity) {
+        if self.links.is_empty() {
+            // Nothing was due to nobody.
+            (self.beat_at, self.turn_at) = (self.beat_at.max(now), self.turn_at.max(now));
+        }
         self.links.insert(peer, Link { missed_at: None });
         self.checks.remove(&peer);
         if self.after(self.own) == Some(peer) {
@@ -145,6 +154,7 @@ impl Liveness {
     /// Something came from a peer.
     pub fn handle_alive(&mut self, peer: Presentity) {
         self.checks.remove(&peer);
+        self.waiting.remove(&peer);
         self.sweep.remove(&peer);
     }
 
@@ -165,11 +175,20 @@ impl Liveness {
 
     /// A peer is suspected. If this node is not linked with it, it tries its host before it believes that,
     /// unless it tries [`HEARSAY_MAX`] already: so many are no lie, and would be a storm.
-    pub fn handle_hearsay(&mut self, now: Timestamp, peer: Presentity) {
-        let under_way = self.checks.values().filter(|check| check.cause == Cause::Hearsay).count();
-        if !self.links.contains_key(&peer) && under_way < HEARSAY_MAX {
-            self.check(now, peer, Cause::Hearsay);
+    /// Where `must` says that nobody else would contradict, it tries that later.
+    pub fn handle_hearsay(&mut self, now: Timestamp, peer: Presentity, must: bool) {
+        if self.links.contains_key(&peer) {
+            return;
         }
+        if self.has_room_for_hearsay() {
+            self.check(now, peer, Cause::Hearsay);
+        } else if must && self.waiting.len() < WAITING_MAX {
+            self.waiting.insert(peer);
+        }
+    }
+
+    fn has_room_for_hearsay(&self) -> bool {
+        self.checks.values().filter(|check| check.cause == Cause::Hearsay).count() < HEARSAY_MAX
     }
 
     /// Several peers are suspected at the same time: all links are checked.
@@ -188,6 +207,10 @@ impl Liveness {
     pub fn handle_reach(&mut self, peer: Presentity, reach: Reach) {
         let linked = self.links.contains_key(&peer);
         let Some(check) = self.checks.get_mut(&peer) else { return };
+        if reach == Reach::Silent && check.reach.is_some() {
+            // Of an earlier try.
+            return;
+        }
         check.reach = Some(reach);
         if reach != Reach::Silent {
             // Its host lives, so that nobody needs to hurry: packets may be lost several times over.
@@ -206,6 +229,7 @@ impl Liveness {
         let cause = check.cause;
         let grounds = match (reach, cause) {
             (Reach::Refused, _) => Some(Grounds::Refused),
+            (Reach::Untried, Cause::Undialled) => Some(Grounds::Unreachable),
             (_, Cause::Undialled) => Some(Grounds::Unresponsive),
             // A new link is on its way, or nobody needs one.
             _ => None,
@@ -216,7 +240,7 @@ impl Liveness {
 
     /// Whether a peer is being checked.
     pub fn is_checking(&self, peer: &Presentity) -> bool {
-        self.checks.contains_key(peer)
+        self.checks.contains_key(peer) || self.waiting.contains(peer)
     }
 
     /// Acts on what is due.
@@ -231,7 +255,7 @@ impl Liveness {
             }
             // So may the beats.
             let counted_on = self.links.values_mut().filter_map(|link| link.missed_at.as_mut());
-            counted_on.for_each(|missed_at| *missed_at = now + BEAT_LATE);
+            counted_on.for_each(|missed_at| *missed_at = (now + BEAT_LATE).max(*missed_at));
         }
         if late > SLEPT {
             // What was sent before is sent again after as long as it waited already, and everything behind
@@ -251,6 +275,7 @@ impl Liveness {
             self.check(now, peer, Cause::Missed);
         }
         self.go_on(now);
+        self.look_further(now);
     }
 
     /// What is to be done next.
@@ -312,7 +337,7 @@ impl Liveness {
         for (peer, reach, cause) in ended {
             self.checks.remove(&peer);
             let linked = self.links.contains_key(&peer);
-            let host_lives = matches!(reach, Some(Reach::Accepted | Reach::Refused));
+            let host_lives = matches!(reach, Some(Reach::Accepted | Reach::Refused | Reach::Untried));
             if linked && (host_lives || cause == Cause::Woken) {
                 // The link is a dead end, or its process does not run: a new one is to tell.
                 self.outputs.push_back(LivenessOutput::DeadEnd(peer));
@@ -322,6 +347,16 @@ impl Liveness {
                 if cause != Cause::Hearsay {
                     self.sweep_all(now, peer);
                 }
+            }
+        }
+    }
+
+    fn look_further(&mut self, now: Timestamp) {
+        while self.has_room_for_hearsay()
+            && let Some(peer) = self.waiting.pop_first()
+        {
+            if !self.links.contains_key(&peer) {
+                self.check(now, peer, Cause::Hearsay);
             }
         }
     }
@@ -408,6 +443,8 @@ const DEAD_END_AFTER: Duration = Duration::from_secs(8);
 const REACH_AFTER: Duration = Duration::from_millis(250);
 /// How long a peer is given before others are asked.
 const ASKED_AFTER: Duration = Duration::from_millis(600);
+/// Those that wait for such a check; further ones are believed without.
+const WAITING_MAX: usize = 4096;
 /// At so many checks by hearsay no further one is begun.
 const HEARSAY_MAX: usize = 16;
 /// From one link to the next when all are checked.

@@ -155,9 +155,9 @@ fn what_others_say_of_one_without_a_link_is_tried_on_its_host_but_not_of_all_at_
     let mut liveness = linked(1, 2);
     run(&mut liveness, ms(0));
     for peer in 10..60 {
-        liveness.handle_hearsay(ms(0), who(peer));
+        liveness.handle_hearsay(ms(0), who(peer), peer >= 50);
     }
-    liveness.handle_hearsay(ms(0), who(2));
+    liveness.handle_hearsay(ms(0), who(2), true);
     let outputs: Vec<_> = std::iter::from_fn(|| liveness.poll_output()).collect();
     assert_eq!(outputs.len(), HEARSAY_MAX);
     assert!(outputs.iter().all(|output| matches!(output, LivenessOutput::Reach(_))));
@@ -168,6 +168,9 @@ fn what_others_say_of_one_without_a_link_is_tried_on_its_host_but_not_of_all_at_
         std::iter::from_fn(|| liveness.poll_output()).collect::<Vec<_>>(),
         [LivenessOutput::HostLives(who(10)), found(11, Grounds::Refused, Cause::Hearsay)]
     );
+    assert!(liveness.is_checking(&who(50)) && !liveness.is_checking(&who(49)), "it waits");
+    let tried = run(&mut liveness, ms(1_500));
+    assert!((50..60).all(|peer| tried.contains(&LivenessOutput::Reach(who(peer)))), "{tried:?}");
 }
 
 #[test]

@@ -49,6 +49,8 @@ pub struct Publication {
     jump: Option<Jump>,
     overtaken_times: u32,
     suspicions: u64,
+    /// When this presentity last refuted a suspicion.
+    refuted_at: Option<Timestamp>,
     outputs: VecDeque<PublicationOutput>,
 }
 
@@ -86,6 +88,7 @@ impl Publication {
             jump: None,
             overtaken_times: 0,
             suspicions: 0,
+            refuted_at: None,
             outputs: VecDeque::new(),
         }
     }
@@ -220,7 +223,14 @@ impl Publication {
 
     /// Somebody says that this presentity is out of contact: a newer record refutes it.
     pub fn handle_accused(&mut self, now: Timestamp) {
-        if self.record.is_some() && !self.departed {
+        if self.record.is_none() || self.departed {
+            return;
+        }
+        let soonest = self.refuted_at.map_or(now, |at| at + REFUTATION_INTERVAL);
+        if soonest > now {
+            self.publish_at = Some(self.publish_at.map_or(soonest, |at| at.min(soonest)));
+        } else {
+            self.refuted_at = Some(now);
             // It was published before with the same document, so it fits.
             let _ = self.publish(now);
         }
@@ -417,6 +427,8 @@ pub const SETTLE_TIME: Duration = Duration::from_millis(30);
 /// person can follow, and what a program changes faster would cost every node of the realm a record each
 /// time. The last change is seen by all this much later at most, beside the 20 ms that its way takes.
 pub const CHANGE_INTERVAL: Duration = Duration::from_millis(100);
+/// Suspicions are not refuted more often, however many accuse: well within the wait of those who believe them.
+pub const REFUTATION_INTERVAL: Duration = Duration::from_millis(500);
 /// The wait before the second jump over a version that somebody else made; it doubles.
 const OVERTAKEN_DELAY: Duration = Duration::from_secs(1);
 const OVERTAKEN_DELAY_MAX: Duration = Duration::from_secs(60);

@@ -288,8 +288,12 @@ impl PresenceService {
         }
         let linked = previous.as_ref().is_some_and(|previous| previous.linked);
         let losses = previous.as_ref().map(|previous| previous.losses.clone()).unwrap_or_default();
-        let (state, evidence) = match state {
-            ContactState::Lost if linked => (ContactState::Present, Evidence::Connected),
+        // What others say of one that is in contact is an accusation, and decides nothing here.
+        let kept =
+            previous.as_ref().map(|previous| previous.contact.state).filter(|state| state.is_in_contact());
+        let (state, evidence) = match (state, kept) {
+            (ContactState::Lost, _) if linked => (ContactState::Present, Evidence::Connected),
+            (ContactState::Lost, Some(kept)) => (kept, evidence),
             _ => (state, evidence),
         };
         let since = match &previous {
@@ -305,7 +309,9 @@ impl PresenceService {
                 heard_at,
             }));
         }
-        let lease_ends = self.clock.timestamp(heard_at + record.lease().max(LEASE_MIN));
+        let lease = record.lease().max(LEASE_MIN);
+        let heard_long_ago = self.clock.timestamp(heard_at + lease);
+        let lease_ends = if kept.is_some() { now + lease } else { heard_long_ago.max(now) };
         let entry = Entry {
             fingerprint: fingerprint(&record),
             record,
