@@ -91,7 +91,7 @@ pub struct MeshConfig<D, S, C> {
     /// Sizes.
     pub limits: NodeLimits,
     /// Links that the node dials on its own, [`NEIGHBOURS`] unless there is a reason. While a realm has no
-    /// more nodes than that, each watches every other; in a larger one a dozen links are enough.
+    /// more nodes than that, each is linked with every other; in a larger one a dozen links are enough.
     pub neighbours: usize,
     /// How much is pushed to whom, the default unless there is a reason.
     pub gossip: GossipSettings,

@@ -688,9 +688,9 @@ pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
     })
 }
 
-/// Links up to which a node dials on its own. Up to here every node watches every other.
+/// Links up to which a node dials on its own. Up to here every node is linked with every other.
 pub const NEIGHBOURS: usize = 40;
-/// The same where there are more peers than [`NEIGHBOURS`]: enough to be watched by several, for gossip to
+/// The same where there are more peers than [`NEIGHBOURS`]: enough for several to notice a death, for gossip to
 /// choose from, and to survive that most are lost at once.
 const NEIGHBOURS_OF_MANY: usize = 12;
 /// The second of two gives the first this long to dial.

@@ -1,11 +1,11 @@
 //! The PRESENTITY's side: this node's own document, and when it is published.
 //!
 //! **Decides** when a new record is signed: at once when the PRINCIPAL changes the document, when the inbox
-//! fills up or has room again, and at the goodbye; a moment after the addresses change, so that a burst is
-//! one record; and at [`REFRESH_INTERVAL`], so that the lease never ends while the node lives. Changes that
-//! follow each other within [`CHANGE_INTERVAL`] are one record with the last document, at the end of it; the
-//! goodbye waits for nothing. A document with an `until` goes back to plain OPEN at that time. **Leaves** the
-//! spreading to the driver.
+//! fills up or has room again, when somebody says that it is out of contact, and at the goodbye; a moment
+//! after the addresses change, so that a burst is one record; and at [`REFRESH_INTERVAL`], so that the
+//! lease never ends while the node lives. Changes that follow each other within [`CHANGE_INTERVAL`] are one
+//! record with the last document, at the end of it; the goodbye waits for nothing. A document with an
+//! `until` goes back to plain OPEN at that time. **Leaves** the spreading to the driver.
 //!
 //! Versions: every run has an incarnation of its own, which the store has kept before the first record is
 //! made. A node that hears of itself with a higher version than its own (a restored backup, a lost state
@@ -427,7 +427,8 @@ pub const SETTLE_TIME: Duration = Duration::from_millis(30);
 /// person can follow, and what a program changes faster would cost every node of the realm a record each
 /// time. The last change is seen by all this much later at most, beside the 20 ms that its way takes.
 pub const CHANGE_INTERVAL: Duration = Duration::from_millis(100);
-/// Suspicions are not refuted more often, however many accuse: well within the wait of those who believe them.
+/// Suspicions are not refuted more often, however many accuse: well within the wait of those who believe
+/// them.
 pub const REFUTATION_INTERVAL: Duration = Duration::from_millis(500);
 /// The wait before the second jump over a version that somebody else made; it doubles.
 const OVERTAKEN_DELAY: Duration = Duration::from_secs(1);

@@ -94,7 +94,7 @@ impl PresenceService {
         }
     }
 
-    /// The last connection with the presentity's node went down. No judgement yet: that waits for the redial.
+    /// The last connection with the presentity's node went down. No judgement yet: that is for what follows.
     pub fn handle_link_down(&mut self, presentity: Presentity) {
         if let Some(entry) = self.entries.get_mut(&presentity) {
             entry.linked = false;

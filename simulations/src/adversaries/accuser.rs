@@ -1,10 +1,10 @@
 //! The false accuser: says of nodes that live that they are out of contact.
 //!
-//! It publishes a record of its own, as an honest node does, since nobody listens to accusers of whom
-//! nothing is known. Each time that it acts it gossips a suspicion of up to [`ACCUSED_MAX`] presentities,
-//! on grounds that it draws, each of the newest version that it heard of; and tells one of them over a
-//! stream that it is lost. Several accusers draw the same presentities at the same time, so that they
-//! confirm each other. Limit: [`KNOWN_MAX`] presentities.
+//! It publishes a record of its own, as an honest node does, since nobody listens to accusers of whom nothing
+//! is known. Each time that it acts it gossips a suspicion of up to [`ACCUSED_MAX`] presentities, on grounds
+//! that it draws, each of the newest version that it heard of, and tells some of them over a stream that they
+//! are lost. Several accusers draw alike, so that they confirm each other as long as they know the same.
+//! Limit: [`KNOWN_MAX`] presentities.
 
 use std::collections::BTreeMap;
 
