@@ -643,7 +643,7 @@ fn is_refusal(error: &TransportError<io::Error>) -> bool {
 }
 
 /// Hosts that are tried at the same time, at three addresses at the most.
-const REACHING_MAX: usize = 64;
+const REACHING_MAX: usize = 128;
 /// How long gossip may take from being published to being written.
 const FLUSH_TIME: Duration = Duration::from_millis(50);
 /// How long a goodbye may take: neighbours on a LAN answer within milliseconds.

@@ -60,9 +60,13 @@ impl Node {
             LivenessOutput::HostLives(peer) => {
                 self.undoubted(now, peer);
                 self.accusations.handle_host_lives(now, peer);
-                // What others say may stand: that it does not answer.
+            }
+            LivenessOutput::Looked(peer) => {
+                // What others say may stand all the same: that it does not answer.
                 self.suspect(now, peer);
-                self.believe(now, peer);
+                if self.accusations.is_believed(&peer) {
+                    self.lose(now, peer, Evidence::Accused);
+                }
             }
             LivenessOutput::Found { peer, grounds, cause } => {
                 if cause == Cause::Hearsay {
@@ -117,8 +121,7 @@ impl Node {
                     self.liveness.handle_many_suspected(now, presentity);
                 }
                 if self.service.is_in_contact(&presentity) && !self.is_accused_by_this_node(&presentity) {
-                    let must = self.doubted.contains(&presentity);
-                    self.liveness.handle_hearsay(now, presentity, must);
+                    self.liveness.handle_hearsay(now, presentity);
                 }
                 self.suspect(now, presentity);
             }
@@ -139,6 +142,13 @@ impl Node {
     fn believe(&mut self, now: Timestamp, presentity: Presentity) {
         if !self.accusations.is_believed(&presentity) || self.liveness.is_checking(&presentity) {
             return;
+        }
+        if !self.is_accused_by_this_node(&presentity) && self.service.is_in_contact(&presentity) {
+            self.liveness.handle_told(now, presentity);
+            self.liveness.handle_hearsay(now, presentity);
+            if self.liveness.is_checking(&presentity) {
+                return;
+            }
         }
         self.lose(now, presentity, Evidence::Accused);
         if self.linked.contains(&presentity) {
@@ -205,7 +215,6 @@ impl Node {
         if !counts || !self.accusations.spends(now, peer, 1) {
             return;
         }
-        // Nobody contradicts what is not gossiped.
         let doubted = !is_own && self.doubted.insert(subject);
         let accusation = Accusation { subject, version, grounds: Grounds::Unreachable };
         if self.accused(now, peer, accusation) == Offered::Useless && doubted {

@@ -4,17 +4,18 @@
 //! when its own presentity has to refute one. **Leaves** finding silent peers to [`super::liveness`],
 //! signatures to [`super::suspicion`] and what is shown to [`super::service`].
 //!
-//! An accusation names a version of a record. A newer record refutes it, and the wait for that depends on how
-//! many accuse independently: one alone waits [`WAIT_ALONE`], [`ACCUSERS_ENOUGH`] wait [`WAIT_CONFIRMED`],
-//! fewer where fewer are there to see. Who only says that a process does not answer on a host that does
-//! (*unresponsive*) counts for little: [`WAIT_UNRESPONSIVE`]. That somebody is *silent* is no accusation but
-//! asks whoever is linked to look. A sign of life that this node gets itself clears the accused.
+//! An accusation names a version of a record. A newer record refutes it, and the wait for that depends on
+//! how many accuse independently: one alone waits [`WAIT_ALONE`], [`ACCUSERS_ENOUGH`] wait
+//! [`WAIT_CONFIRMED`], fewer where fewer are there to see. Who only says that a process does not answer on
+//! a host that does (*unresponsive*) makes suspect, and no more unless this node finds the same:
+//! [`WAIT_UNRESPONSIVE`]. That somebody is *silent* is no accusation but asks whoever is linked to look. A
+//! sign of life that this node gets itself clears the accused.
 //!
 //! A liar cannot make a live presentity look lost, since that hears of it and refutes, and since whoever is
 //! to believe it tries the host of the accused first; nor can it make it refute without end, since an
-//! accuser that was refuted counts only after a wait, which doubles from [`REFUTED_WAIT`] to
-//! [`REFUTED_WAIT_MAX`], for the accused itself as for all others. Whoever accuses more than
-//! [`ACCUSATIONS_AT_ONCE`] and one a second, or repeats an old suspicion, is not listened to.
+//! accuser that was refuted, by a record or by a look, counts only after a wait, which doubles from
+//! [`REFUTED_WAIT`] to [`REFUTED_WAIT_MAX`], for the accused itself as for all others. Whoever accuses more
+//! than [`ACCUSATIONS_AT_ONCE`] and one a second, or repeats an old suspicion, is not listened to.
 //!
 //! This node's own suspicions are spoken within [`SPOKEN_WITHIN`], at random and several together, unless
 //! enough others said the same by then; what it knows from trying a host alone, within [`SPOKEN_LATER`] after
@@ -218,18 +219,10 @@ impl Accusations {
             return;
         };
         // Who was restarted was gone indeed.
-        let is_refutation = !entry.believed && version.incarnation == entry.version.incarnation;
+        let is_refutation = version.incarnation == entry.version.incarnation;
         entry.version = version;
         if is_refutation {
-            entry.refuted.retain(|_, (_, until)| now.since(*until) <= REFUTED_WAIT_MAX);
-            for accused in &entry.accused {
-                if entry.refuted.len() >= REFUTED_MAX && !entry.refuted.contains_key(&accused.accuser) {
-                    continue;
-                }
-                let (times, until) = entry.refuted.entry(accused.accuser).or_insert((0, now));
-                *until = now + REFUTED_WAIT.saturating_mul(1 << (*times).min(16)).min(REFUTED_WAIT_MAX);
-                *times += 1;
-            }
+            entry.refute(now, |_| true);
         }
         self.cleared(now, subject);
     }
@@ -239,14 +232,19 @@ impl Accusations {
     pub fn handle_host_lives(&mut self, now: Timestamp, subject: Presentity) {
         let Some(entry) = self.subjects.get_mut(&subject) else { return };
         let before = entry.accused.len();
+        entry.refute(now, |accused| accused.grounds != Grounds::Unresponsive);
         entry.accused.retain(|accused| accused.grounds == Grounds::Unresponsive);
         entry.looked_at = Some(now);
         let (left, own) = (entry.accused.len(), self.own);
-        if entry.accused.iter().all(|accused| accused.accuser != own) {
+        let keeps_own = entry.accused.iter().any(|accused| accused.accuser == own);
+        entry.believed &= left == before;
+        if !keeps_own {
             self.unsay(subject);
         }
         if left == 0 && before > 0 {
             self.cleared(now, subject);
+        } else if left < before {
+            self.judge(now, subject);
         }
     }
 
@@ -254,6 +252,7 @@ impl Accusations {
     pub fn handle_alive(&mut self, now: Timestamp, subject: Presentity) {
         let Some(entry) = self.subjects.get_mut(&subject) else { return };
         if !entry.accused.is_empty() {
+            entry.refute(now, |_| true);
             entry.looked_at = Some(now);
             self.unsay(subject);
             self.cleared(now, subject);
@@ -329,7 +328,7 @@ impl Accusations {
                 AccusationsOutput::Suspected(subject)
             });
         }
-        let over = entry.believed_at(now).is_some_and(|at| at <= now);
+        let over = entry.believed_at(now, self.own).is_some_and(|at| at <= now);
         if over && !entry.believed && subject != self.own {
             entry.believed = true;
             self.outputs.push_back(AccusationsOutput::Believed(subject));
@@ -339,7 +338,7 @@ impl Accusations {
 
     fn file(&mut self, now: Timestamp, subject: Presentity) {
         let Some(entry) = self.subjects.get_mut(&subject) else { return };
-        let due = entry.due(now, subject == self.own);
+        let due = entry.due(now, subject, self.own);
         if due.is_some_and(|at| at <= now) {
             // Nothing stands against it any more.
             self.forget(subject);
@@ -390,12 +389,28 @@ impl Accusations {
 }
 
 impl Subject {
-    /// From when on what `accuser` says now counts: not while it was refuted lately, nor so soon after this node
-    /// looked that it would be made to look all the time.
+    /// From when on what `accuser` says now counts: not while it was refuted lately, nor so soon after this
+    /// node looked that it would be made to look all the time.
     fn counts_from(&self, now: Timestamp, accuser: Presentity) -> Timestamp {
         let refuted = self.refuted.get(&accuser).map(|(_, until)| *until);
         let looked = self.looked_at.map(|at| at + ASKED_AGAIN);
         refuted.into_iter().chain(looked).fold(now, Timestamp::max)
+    }
+
+    /// Lets those who accused falsely wait before they count again, unless that was believed.
+    fn refute(&mut self, now: Timestamp, who: impl Fn(&Accused) -> bool) {
+        if self.believed {
+            return;
+        }
+        self.refuted.retain(|_, (_, until)| now.since(*until) <= REFUTED_WAIT_MAX);
+        for accused in self.accused.iter().filter(|accused| who(accused)) {
+            if self.refuted.len() >= REFUTED_MAX && !self.refuted.contains_key(&accused.accuser) {
+                continue;
+            }
+            let (times, until) = self.refuted.entry(accused.accuser).or_insert((0, now));
+            *until = now + REFUTED_WAIT.saturating_mul(1 << (*times).min(16)).min(REFUTED_WAIT_MAX);
+            *times += 1;
+        }
     }
 
     fn clear(&mut self) {
@@ -405,13 +420,15 @@ impl Subject {
     }
 
     /// When the wait is over: some time after the first accusation, or after the last that was needed.
-    fn believed_at(&self, now: Timestamp) -> Option<Timestamp> {
+    /// Never if others say nothing but that it does not answer, which a look does not contradict.
+    fn believed_at(&self, now: Timestamp, own: Presentity) -> Option<Timestamp> {
         let since = self.since?;
         let strong = |accused: &&Accused| accused.at <= now && accused.grounds != Grounds::Unresponsive;
         let mut accused: Vec<_> = self.accused.iter().filter(strong).map(|accused| accused.at).collect();
         accused.sort_unstable();
         if accused.is_empty() {
-            return Some(since + WAIT_UNRESPONSIVE);
+            let is_own = self.accused.iter().any(|accused| accused.accuser == own);
+            return is_own.then_some(since + WAIT_UNRESPONSIVE);
         }
         if let Some(enough) = accused.get(self.enough.saturating_sub(1)) {
             return Some(since.max(*enough) + WAIT_CONFIRMED);
@@ -423,9 +440,9 @@ impl Subject {
     }
 
     /// When there is something to do: an accusation begins to count, the wait ends, or all is forgotten.
-    fn due(&self, now: Timestamp, is_own: bool) -> Option<Timestamp> {
+    fn due(&self, now: Timestamp, subject: Presentity, own: Presentity) -> Option<Timestamp> {
         let begins = self.accused.iter().map(|accused| accused.at).filter(|at| *at > now).min();
-        let waits = self.believed_at(now).filter(|_| !self.believed && !is_own);
+        let waits = self.believed_at(now, own).filter(|_| !self.believed && subject != own);
         let forgotten = self.accused.is_empty().then(|| {
             let refuted = self.refuted.values().map(|(_, until)| *until + REFUTED_WAIT_MAX);
             let again = self.asked_at.max(self.looked_at).map(|at| at + ASKED_AGAIN);

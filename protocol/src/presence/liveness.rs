@@ -173,16 +173,15 @@ impl Liveness {
         }
     }
 
-    /// A peer is suspected. If this node is not linked with it, it tries its host before it believes that,
-    /// unless it tries [`HEARSAY_MAX`] already: so many are no lie, and would be a storm.
-    /// Where `must` says that nobody else would contradict, it tries that later.
-    pub fn handle_hearsay(&mut self, now: Timestamp, peer: Presentity, must: bool) {
+    /// A peer is suspected. If this node is not linked with it, it tries its host before it believes that, now or
+    /// when others have been tried.
+    pub fn handle_hearsay(&mut self, now: Timestamp, peer: Presentity) {
         if self.links.contains_key(&peer) {
             return;
         }
         if self.has_room_for_hearsay() {
             self.check(now, peer, Cause::Hearsay);
-        } else if must && self.waiting.len() < WAITING_MAX {
+        } else if self.waiting.len() < WAITING_MAX {
             self.waiting.insert(peer);
         }
     }
@@ -235,7 +234,10 @@ impl Liveness {
             _ => None,
         };
         self.checks.remove(&peer);
-        self.outputs.extend(grounds.map(|grounds| LivenessOutput::Found { peer, grounds, cause }));
+        self.outputs.push_back(match grounds {
+            Some(grounds) => LivenessOutput::Found { peer, grounds, cause },
+            None => LivenessOutput::Looked(peer),
+        });
     }
 
     /// Whether a peer is being checked.
@@ -415,6 +417,8 @@ pub enum LivenessOutput {
     Silent(Presentity),
     /// A peer's host takes connections, whatever others say.
     HostLives(Presentity),
+    /// A check ended and found nothing.
+    Looked(Presentity),
     /// The link with a peer is a dead end: close it, and try another.
     DeadEnd(Presentity),
     /// What a check found.
@@ -446,7 +450,7 @@ const ASKED_AFTER: Duration = Duration::from_millis(600);
 /// Those that wait for such a check; further ones are believed without.
 const WAITING_MAX: usize = 4096;
 /// At so many checks by hearsay no further one is begun.
-const HEARSAY_MAX: usize = 16;
+const HEARSAY_MAX: usize = 64;
 /// From one link to the next when all are checked.
 const SWEEP_STEP: Duration = Duration::from_millis(20);
 /// All links are not checked more often.

@@ -154,23 +154,29 @@ fn one_who_is_unreachable_makes_all_others_be_looked_after_soon_and_not_again_an
 fn what_others_say_of_one_without_a_link_is_tried_on_its_host_but_not_of_all_at_once() {
     let mut liveness = linked(1, 2);
     run(&mut liveness, ms(0));
-    for peer in 10..60 {
-        liveness.handle_hearsay(ms(0), who(peer), peer >= 50);
+    for peer in 10..90 {
+        liveness.handle_hearsay(ms(0), who(peer));
     }
-    liveness.handle_hearsay(ms(0), who(2), true);
+    liveness.handle_hearsay(ms(0), who(2));
     let outputs: Vec<_> = std::iter::from_fn(|| liveness.poll_output()).collect();
     assert_eq!(outputs.len(), HEARSAY_MAX);
     assert!(outputs.iter().all(|output| matches!(output, LivenessOutput::Reach(_))));
-    liveness.handle_reach(who(10), Reach::Accepted);
-    liveness.handle_reach(who(11), Reach::Refused);
-    assert!(!liveness.is_checking(&who(10)) && !liveness.is_checking(&who(11)));
+    for (peer, reach) in [(10, Reach::Accepted), (11, Reach::Refused), (12, Reach::Untried)] {
+        liveness.handle_reach(who(peer), reach);
+        assert!(!liveness.is_checking(&who(peer)));
+    }
     assert_eq!(
         std::iter::from_fn(|| liveness.poll_output()).collect::<Vec<_>>(),
-        [LivenessOutput::HostLives(who(10)), found(11, Grounds::Refused, Cause::Hearsay)]
+        [
+            LivenessOutput::HostLives(who(10)),
+            LivenessOutput::Looked(who(10)),
+            found(11, Grounds::Refused, Cause::Hearsay),
+            LivenessOutput::Looked(who(12)),
+        ]
     );
-    assert!(liveness.is_checking(&who(50)) && !liveness.is_checking(&who(49)), "it waits");
+    assert!(liveness.is_checking(&who(89)), "it waits");
     let tried = run(&mut liveness, ms(1_500));
-    assert!((50..60).all(|peer| tried.contains(&LivenessOutput::Reach(who(peer)))), "{tried:?}");
+    assert!((80..90).all(|peer| tried.contains(&LivenessOutput::Reach(who(peer)))), "{tried:?}");
 }
 
 #[test]
@@ -249,6 +255,7 @@ fn steps(
             | LivenessOutput::Reach(of)
             | LivenessOutput::Silent(of)
             | LivenessOutput::HostLives(of)
+            | LivenessOutput::Looked(of)
             | LivenessOutput::DeadEnd(of)
             | LivenessOutput::Found { peer: of, .. }) = output;
             if of == peer {
