@@ -1,8 +1,9 @@
 //! The driver: carries what happens on the swarm into the node, and what the node wants out to the swarm.
 //!
-//! One loop, one event at a time, in this order when several are ready: commands, the store, hosts that were
-//! tried, what is due, the network. After each, everything that the node and the overlay put out is carried out, and the next
-//! deadline is set. Local work thus comes before remote work, and a flood from outside cannot starve it.
+//! One loop, one event at a time, in this order when several are ready: commands, the store, hosts that
+//! were tried, what is due, the network. After each, everything that the node and the overlay put out is
+//! carried out, and the next deadline is set. Local work thus comes before remote work, and a flood from
+//! outside cannot starve it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},

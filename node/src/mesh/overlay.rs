@@ -375,8 +375,8 @@ impl Overlay {
         self.peers.get(peer).map(Peer::tcp_or_all).unwrap_or_default()
     }
 
-    /// Where to try whether the host of `peer` takes connections: over TCP, where its link is or was if that is
-    /// known.
+    /// Where to try whether the host of `peer` takes connections: over TCP, where its link is or was if
+    /// that is known.
     pub(super) fn reach_addresses(&self, peer: &PeerId) -> Vec<Multiaddr> {
         let Some(known) = self.peers.get(peer) else { return Vec::new() };
         let mut tcp: Vec<_> =
@@ -690,8 +690,8 @@ pub(super) fn peer_of(address: &Multiaddr) -> Option<PeerId> {
 
 /// Links up to which a node dials on its own. Up to here every node is linked with every other.
 pub const NEIGHBOURS: usize = 40;
-/// The same where there are more peers than [`NEIGHBOURS`]: enough for several to notice a death, for gossip to
-/// choose from, and to survive that most are lost at once.
+/// The same where there are more peers than [`NEIGHBOURS`]: enough for several to notice a death, for
+/// gossip to choose from, and to survive that most are lost at once.
 const NEIGHBOURS_OF_MANY: usize = 12;
 /// The second of two gives the first this long to dial.
 const SECOND_WAITS: Duration = Duration::from_millis(150);

@@ -173,8 +173,8 @@ impl Liveness {
         }
     }
 
-    /// A peer is suspected. If this node is not linked with it, it tries its host before it believes that, now or
-    /// when others have been tried.
+    /// A peer is suspected. If this node is not linked with it, it tries its host before it believes that,
+    /// now or when others have been tried.
     pub fn handle_hearsay(&mut self, now: Timestamp, peer: Presentity) {
         if self.links.contains_key(&peer) {
             return;
