@@ -709,7 +709,9 @@ const SETTLED_WITHIN: Duration = Duration::from_millis(2500);
 /// Two connections made within this are a simultaneous dial.
 const SAME_TIME: Duration = Duration::from_secs(2);
 const RETRY_MIN: Duration = Duration::from_secs(1);
-const RETRY_MAX: Duration = Duration::from_secs(30);
+/// So long that who is gone for good costs little, so short that one of ten that were cut off is soon found
+/// again.
+const RETRY_MAX: Duration = Duration::from_secs(15);
 /// How often one that was not reached for long is dialled if no links are missing: of the halves of a mesh
 /// of a hundred, one finds the other within a tenth of a second.
 const STRAY_INTERVAL: Duration = Duration::from_secs(5);
