@@ -214,8 +214,9 @@ impl Liveness {
         if reach != Reach::Silent {
             // Its host lives, so that nobody needs to hurry: packets may be lost several times over.
             check.ask_at = None;
+            let wait = if reach == Reach::Refused { REFUSED_AFTER } else { DEAD_END_AFTER };
             if check.cause != Cause::Woken {
-                check.ends = check.since + DEAD_END_AFTER;
+                check.ends = check.since + wait;
             }
         }
         if reach == Reach::Accepted {
@@ -443,6 +444,8 @@ pub const TURN_INTERVAL: Duration = Duration::from_secs(30);
 pub const CHECK_WAIT: Duration = Duration::from_millis(1500);
 /// After so long without an answer a link is a dead end, if the peer's host lives.
 const DEAD_END_AFTER: Duration = Duration::from_secs(8);
+/// The same if its host says that nobody listens any more: the link does not tell so, QUIC's for seconds.
+const REFUSED_AFTER: Duration = Duration::from_millis(500);
 /// The answer to a probe is mostly there by then.
 const REACH_AFTER: Duration = Duration::from_millis(250);
 /// How long a peer is given before others are asked.

@@ -86,6 +86,17 @@ fn others_are_not_asked_about_whose_host_lives_and_the_link_gets_time() {
 }
 
 #[test]
+fn a_link_whose_peer_refuses_connections_is_a_dead_end_soon() {
+    let mut liveness = linked(5, 10);
+    run(&mut liveness, ms(0));
+    liveness.handle_told(ms(0), who(4));
+    run(&mut liveness, ms(0));
+    liveness.handle_reach(who(4), Reach::Refused);
+    assert_eq!(steps(&mut liveness, 0..=400, who(4), &[]), []);
+    assert_eq!(steps(&mut liveness, 500..=500, who(4), &[]), [(500, LivenessOutput::DeadEnd(who(4)))]);
+}
+
+#[test]
 fn a_broken_link_is_told_from_a_dead_host_by_trying_it() {
     let mut liveness = linked(5, 10);
     for (reach, tells) in [
