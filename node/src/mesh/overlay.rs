@@ -407,6 +407,10 @@ impl Overlay {
         let known = self.peers.entry(peer).or_insert_with(Peer::new);
         let new = known.learn(address);
         known.departed &= !new;
+        if new {
+            // What failed elsewhere says nothing of it, and a later try would take QUIC too.
+            known.tries = 0;
+        }
         // A new address of a peer that is gone makes it worth a try at once.
         if known.connections.is_empty() && (new || known.dial_at.is_none()) {
             let at = now + wait;

@@ -20,7 +20,7 @@ impl Node {
     /// Something came from a peer.
     pub(super) fn alive(&mut self, now: Timestamp, presentity: Presentity) {
         self.outbox.handle_alive(now, presentity);
-        self.liveness.handle_alive(presentity);
+        self.liveness.handle_alive(now, presentity);
         if self.linked.contains(&presentity) {
             self.undoubted(now, presentity);
             self.accusations.handle_alive(now, presentity);

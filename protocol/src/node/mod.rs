@@ -187,7 +187,7 @@ impl Node {
                 self.alive(now, presentity);
                 self.liveness.handle_beat(now, presentity);
             }
-            NodeInput::Reached { presentity, reach } => self.liveness.handle_reach(presentity, reach),
+            NodeInput::Reached { presentity, reach } => self.liveness.handle_reach(now, presentity, reach),
             NodeInput::Recalled { token, stored } => self.recalled(token, stored),
             NodeInput::MessageDeleted => {
                 self.inbox.handle_deleted();

@@ -134,6 +134,7 @@ impl Liveness {
         }
         self.links.insert(peer, Link { missed_at: None });
         self.checks.remove(&peer);
+        self.waiting.remove(&peer);
         if self.after(self.own) == Some(peer) {
             self.outputs.push_back(LivenessOutput::Beat(peer));
             self.beat_at = now + BEAT_INTERVAL;
@@ -152,15 +153,16 @@ impl Liveness {
     }
 
     /// Something came from a peer.
-    pub fn handle_alive(&mut self, peer: Presentity) {
+    pub fn handle_alive(&mut self, now: Timestamp, peer: Presentity) {
         self.checks.remove(&peer);
         self.waiting.remove(&peer);
         self.sweep.remove(&peer);
+        self.look_further(now);
     }
 
     /// A peer's beat came, and the next is counted on.
     pub fn handle_beat(&mut self, now: Timestamp, peer: Presentity) {
-        self.handle_alive(peer);
+        self.handle_alive(now, peer);
         if let Some(link) = self.links.get_mut(&peer) {
             link.missed_at = Some(now + BEAT_INTERVAL + BEAT_LATE);
         }
@@ -203,7 +205,7 @@ impl Liveness {
     }
 
     /// What came of a [`LivenessOutput::Reach`].
-    pub fn handle_reach(&mut self, peer: Presentity, reach: Reach) {
+    pub fn handle_reach(&mut self, now: Timestamp, peer: Presentity, reach: Reach) {
         let linked = self.links.contains_key(&peer);
         let Some(check) = self.checks.get_mut(&peer) else { return };
         if reach == Reach::Silent && check.reach.is_some() {
@@ -239,6 +241,7 @@ impl Liveness {
             Some(grounds) => LivenessOutput::Found { peer, grounds, cause },
             None => LivenessOutput::Looked(peer),
         });
+        self.look_further(now);
     }
 
     /// Whether a peer is being checked.

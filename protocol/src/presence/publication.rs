@@ -231,7 +231,7 @@ impl Publication {
             self.publish_at = Some(self.publish_at.map_or(soonest, |at| at.min(soonest)));
         } else {
             self.refuted_at = Some(now);
-            // It was published before with the same document, so it fits.
+            // The document was found to fit when it was set.
             let _ = self.publish(now);
         }
     }
