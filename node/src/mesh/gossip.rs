@@ -157,7 +157,10 @@ impl GossipSettings {
     }
 
     /// What gossipsub is configured with.
-    pub(super) fn config(&self) -> Result<gossipsub::Config, GossipSettingsError> {
+    ///
+    /// # Errors
+    /// Those of [`Self::check`].
+    pub fn config(&self) -> Result<gossipsub::Config, GossipSettingsError> {
         self.check()?;
         Ok(self.checked_config())
     }

@@ -1,26 +1,25 @@
 //! What an adversary speaks: the libp2p protocols of a node, with nothing that restrains it.
 //!
-//! Gossip is set up as honest nodes have it where they would notice: one topic, anonymous, ids that hash the
-//! bytes, the same mesh. Every message waits for a verdict, which only some tactics give. Frames are bytes
-//! here, since an adversary may send some that are none.
+//! Gossip is set up as honest nodes have it, but for what a replayer remembers. Every message waits for a
+//! verdict, which only some tactics give. Frames are bytes here, since an adversary may send some that are
+//! none.
 
 use std::{io, time::Duration};
 
 use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use hereabouts::mesh::probe;
+use hereabouts::mesh::{gossip::GossipSettings, probe};
 use hereabouts_protocol::{
     identity::Realm,
     wire::frames::{gossip_topic, identify_version, message_protocol, presence_protocol},
 };
 use libp2p::{
     StreamProtocol,
-    gossipsub::{self, IdentTopic, MessageAuthenticity, ValidationMode},
+    gossipsub::{self, IdentTopic, MessageAuthenticity},
     identify,
     identity::Keypair,
     request_response::{self, ProtocolSupport},
     swarm::NetworkBehaviour,
 };
-use sha2::{Digest, Sha256};
 
 use crate::network::discovery::SegmentDiscovery;
 
@@ -69,24 +68,11 @@ pub(super) fn topic(realm: &Realm) -> IdentTopic {
 
 fn gossip_config(forgets_duplicates: bool) -> gossipsub::Config {
     let remembers = if forgets_duplicates { Duration::from_millis(1) } else { Duration::from_secs(120) };
-    gossipsub::ConfigBuilder::default()
-        .validation_mode(ValidationMode::Anonymous)
-        .validate_messages()
-        .message_id_fn(|message| {
-            let hash = Sha256::digest(&message.data);
-            hash.iter().copied().take(MESSAGE_ID_BYTES).collect::<Vec<u8>>().into()
-        })
-        .max_transmit_size(128 * 1024)
-        .flood_publish(false)
-        .mesh_n(4)
-        .mesh_n_low(3)
-        .mesh_n_high(6)
-        .mesh_outbound_min(2)
-        .heartbeat_initial_delay(Duration::from_millis(100))
+    let honest = GossipSettings::default().config().expect("the defaults are in order");
+    gossipsub::ConfigBuilder::from(honest)
         .duplicate_cache_time(remembers)
-        .prune_backoff(Duration::from_secs(4))
         .build()
-        .expect("the mesh numbers are in order")
+        .expect("no more was changed than what is remembered")
 }
 
 fn streams(protocol: String) -> request_response::Behaviour<RawFrames> {
@@ -153,6 +139,5 @@ async fn write<T: AsyncWrite + Unpin + Send>(io: &mut T, bytes: &[u8]) -> io::Re
     io.flush().await
 }
 
-const MESSAGE_ID_BYTES: usize = 16;
 /// No frame of an honest node is longer.
 const FRAME_BYTES_MAX: usize = 128 * 1024;
