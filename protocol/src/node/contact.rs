@@ -1,7 +1,5 @@
 //! Who is in contact: what this node finds out itself, what others say, and what follows.
 
-use std::time::Duration;
-
 use super::{GossipToken, Node, NodeOutput, OutgoingRequest, Pending};
 use crate::{
     identity::Presentity,
@@ -114,14 +112,9 @@ impl Node {
                 }
             }
             AccusationsOutput::Suspected(presentity) => {
-                self.suspected_at.push_back(now);
-                self.suspected_at.retain(|at| now.since(*at) <= MANY_WITHIN);
-                if self.suspected_at.len() >= MANY_SUSPECTED {
-                    self.suspected_at.clear();
-                    self.liveness.handle_many_suspected(now, presentity);
-                }
+                self.liveness.handle_suspected(now, presentity);
                 if self.service.is_in_contact(&presentity) && !self.is_accused_by_this_node(&presentity) {
-                    self.liveness.handle_hearsay(now, presentity);
+                    self.liveness.look(now, presentity);
                 }
                 self.suspect(now, presentity);
             }
@@ -144,8 +137,7 @@ impl Node {
             return;
         }
         if !self.is_accused_by_this_node(&presentity) && self.service.is_in_contact(&presentity) {
-            self.liveness.handle_told(now, presentity);
-            self.liveness.handle_hearsay(now, presentity);
+            self.liveness.look(now, presentity);
             if self.liveness.is_checking(&presentity) {
                 return;
             }
@@ -268,7 +260,3 @@ impl Node {
         1 + self.service.others_present(subject, ACCUSERS_ENOUGH - 1)
     }
 }
-
-/// So many that are suspected within [`MANY_WITHIN`] have a common cause, perhaps.
-const MANY_SUSPECTED: usize = 4;
-const MANY_WITHIN: Duration = Duration::from_secs(5);

@@ -87,8 +87,6 @@ pub struct Node {
     accusations: Accusations,
     /// Those whom another node told to be lost, while this node looks for itself.
     doubted: BTreeSet<Presentity>,
-    /// When somebody was suspected, of late.
-    suspected_at: VecDeque<Timestamp>,
     reconcile_at: Timestamp,
     /// What the store refused is to be stored then, and what it waited before.
     store_again: Option<(Timestamp, Duration)>,
@@ -137,7 +135,6 @@ impl Node {
             liveness: Liveness::new(now, publication.presentity(), StdRng::from_rng(&mut random)),
             accusations: Accusations::new(publication.presentity(), StdRng::from_rng(&mut random)),
             doubted: BTreeSet::new(),
-            suspected_at: VecDeque::new(),
             reconcile_at: now + RECONCILIATION_INTERVAL.mul_f64(random.random_range(0.5..1.5)),
             store_again: None,
             refused: BTreeMap::new(),

@@ -49,6 +49,8 @@ pub struct Liveness {
     sweep: BTreeSet<Presentity>,
     sweep_at: Timestamp,
     swept_at: Option<Timestamp>,
+    /// When somebody was suspected, of late.
+    suspected_at: VecDeque<Timestamp>,
     beat_at: Timestamp,
     turn_at: Timestamp,
     /// Whose turn was last.
@@ -119,6 +121,7 @@ impl Liveness {
             sweep: BTreeSet::new(),
             sweep_at: now,
             swept_at: None,
+            suspected_at: VecDeque::new(),
             beat_at: within(BEAT_INTERVAL),
             turn_at: within(TURN_INTERVAL),
             turn: own,
@@ -168,33 +171,33 @@ impl Liveness {
         }
     }
 
-    /// Another node suspects a peer. If this node is linked with it, it looks for itself.
+    /// Another node gets no answer from a peer. If this node is linked with it, it looks for itself.
     pub fn handle_told(&mut self, now: Timestamp, peer: Presentity) {
         if self.links.contains_key(&peer) {
             self.check(now, peer, Cause::Told);
         }
     }
 
-    /// A peer is suspected. If this node is not linked with it, it tries its host before it believes that,
-    /// now or when others have been tried.
-    pub fn handle_hearsay(&mut self, now: Timestamp, peer: Presentity) {
-        if self.links.contains_key(&peer) {
-            return;
+    /// A peer is suspected. If several are within a short time, all links are checked.
+    pub fn handle_suspected(&mut self, now: Timestamp, peer: Presentity) {
+        self.suspected_at.push_back(now);
+        self.suspected_at.retain(|at| now.since(*at) <= MANY_WITHIN);
+        if self.suspected_at.len() >= MANY_SUSPECTED {
+            self.suspected_at.clear();
+            self.sweep_all(now, peer);
         }
-        if self.has_room_for_hearsay() {
+    }
+
+    /// Looks after a peer before what others say of it is believed: over the link, or else by trying its host,
+    /// now or when others have been tried.
+    pub fn look(&mut self, now: Timestamp, peer: Presentity) {
+        if self.links.contains_key(&peer) {
+            self.check(now, peer, Cause::Told);
+        } else if self.has_room_for_hearsay() {
             self.check(now, peer, Cause::Hearsay);
         } else if self.waiting.len() < WAITING_MAX {
             self.waiting.insert(peer);
         }
-    }
-
-    fn has_room_for_hearsay(&self) -> bool {
-        self.checks.values().filter(|check| check.cause == Cause::Hearsay).count() < HEARSAY_MAX
-    }
-
-    /// Several peers are suspected at the same time: all links are checked.
-    pub fn handle_many_suspected(&mut self, now: Timestamp, last: Presentity) {
-        self.sweep_all(now, last);
     }
 
     /// No connection could be made with a peer, whose host did not refuse it.
@@ -357,6 +360,10 @@ impl Liveness {
         }
     }
 
+    fn has_room_for_hearsay(&self) -> bool {
+        self.checks.values().filter(|check| check.cause == Cause::Hearsay).count() < HEARSAY_MAX
+    }
+
     fn look_further(&mut self, now: Timestamp) {
         while self.has_room_for_hearsay()
             && let Some(peer) = self.waiting.pop_first()
@@ -457,6 +464,9 @@ const ASKED_AFTER: Duration = Duration::from_millis(600);
 const WAITING_MAX: usize = 4096;
 /// At so many checks by hearsay no further one is begun.
 const HEARSAY_MAX: usize = 64;
+/// So many that are suspected within [`MANY_WITHIN`] have a common cause, perhaps.
+const MANY_SUSPECTED: usize = 4;
+const MANY_WITHIN: Duration = Duration::from_secs(5);
 /// From one link to the next when all are checked.
 const SWEEP_STEP: Duration = Duration::from_millis(20);
 /// All links are not checked more often.

@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, ops::RangeInclusive};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use rand::SeedableRng;
 
@@ -166,9 +169,8 @@ fn what_others_say_of_one_without_a_link_is_tried_on_its_host_but_not_of_all_at_
     let mut liveness = linked(1, 2);
     run(&mut liveness, ms(0));
     for peer in 10..90 {
-        liveness.handle_hearsay(ms(0), who(peer));
+        liveness.look(ms(0), who(peer));
     }
-    liveness.handle_hearsay(ms(0), who(2));
     let outputs: Vec<_> = std::iter::from_fn(|| liveness.poll_output()).collect();
     assert_eq!(outputs.len(), HEARSAY_MAX);
     assert!(outputs.iter().all(|output| matches!(output, LivenessOutput::Reach(_))));
@@ -194,6 +196,28 @@ fn what_others_say_of_one_without_a_link_is_tried_on_its_host_but_not_of_all_at_
         liveness.handle_reach(ms(0), who(peer), Reach::Accepted);
     }
     assert!((10..90).all(|peer| !liveness.is_checking(&who(peer))), "all were looked after");
+}
+
+#[test]
+fn several_that_are_suspected_within_seconds_make_all_links_be_checked() {
+    let probed = |at: [u64; 4]| {
+        let mut liveness = linked(5, 10);
+        let mut probed = BTreeSet::new();
+        for now in (0..at[3] + 2_000).step_by(10) {
+            for number in (0..4).filter(|number| at[*number as usize] == now) {
+                liveness.handle_suspected(ms(now), who(100 + number));
+            }
+            for output in run(&mut liveness, ms(now)) {
+                if let LivenessOutput::Probe(peer) = output {
+                    probed.insert(peer);
+                    liveness.handle_alive(ms(now), peer);
+                }
+            }
+        }
+        probed.len()
+    };
+    assert_eq!(probed([1_000, 1_500, 2_000, 2_500]), 9);
+    assert!(probed([1_000, 3_000, 5_000, 7_000]) <= 1, "it is a turn at the most");
 }
 
 #[test]
