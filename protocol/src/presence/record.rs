@@ -19,7 +19,7 @@ use thiserror::Error;
 use super::information::{Extensions, InformationError, PresenceInformation, check_extensions};
 use crate::{
     identity::{Presentity, Realm},
-    wire::codec::{self, WireError},
+    wire::{codec::WireError, signed},
 };
 
 /// A record whose signature, realm and limits hold. There is no other way to make one.
@@ -37,26 +37,10 @@ impl PresenceRecord {
     ///
     /// # Panics
     /// If `key` is not the key of `body.presentity`: the caller's mistake, never a peer's.
-    #[expect(
-        clippy::unwrap_in_result,
-        reason = "signing fails for other kinds of keys only, see the assertion"
-    )]
     pub fn sign(body: RecordBody, key: &Keypair) -> Result<Self, RecordError> {
-        assert_eq!(
-            Presentity::from_public_key(&key.public()),
-            Some(body.presentity),
-            "a record is signed by its own key"
-        );
         body.check()?;
-        let mut bytes = codec::encode(&body);
-        let signature = key.sign(&signed_bytes(&bytes)).expect("an Ed25519 key signs anything");
-        bytes.extend_from_slice(&signature);
-        if bytes.len() > RECORD_BYTES_MAX {
-            return Err(RecordError::Wire(WireError::TooLarge {
-                found: bytes.len(),
-                limit: RECORD_BYTES_MAX,
-            }));
-        }
+        let bytes = signed::sign(&body, body.presentity, SIGNING_DOMAIN, key, RECORD_BYTES_MAX)
+            .map_err(RecordError::Wire)?;
         Ok(Self { body: body.into(), bytes: bytes.into() })
     }
 
@@ -65,29 +49,20 @@ impl PresenceRecord {
     /// # Errors
     /// What is wrong with it; see [`RecordError::reaction`].
     pub fn verify(bytes: &[u8], realm: &Realm) -> Result<Self, RecordError> {
-        if bytes.len() > RECORD_BYTES_MAX {
-            return Err(RecordError::Wire(WireError::TooLarge {
-                found: bytes.len(),
-                limit: RECORD_BYTES_MAX,
-            }));
+        if let Some(&format) = bytes.first().filter(|format| **format != FORMAT)
+            && bytes.len() <= RECORD_BYTES_MAX
+        {
+            return Err(RecordError::UnknownFormat { format });
         }
-        match bytes.first() {
-            Some(&FORMAT) => (),
-            Some(&format) => return Err(RecordError::UnknownFormat { format }),
-            None => return Err(RecordError::Wire(WireError::Malformed)),
-        }
-        let body_length =
-            bytes.len().checked_sub(SIGNATURE_BYTES).ok_or(RecordError::Wire(WireError::Malformed))?;
-        let (encoded, signature) = bytes.split_at(body_length);
-        let body: RecordBody = codec::decode(encoded, RECORD_BYTES_MAX).map_err(RecordError::Wire)?;
-        if body.realm != *realm {
+        let opened = signed::open::<RecordBody>(bytes, RECORD_BYTES_MAX).map_err(RecordError::Wire)?;
+        if opened.body.realm != *realm {
             return Err(RecordError::ForeignRealm);
         }
-        body.check()?;
-        if !body.presentity.verifies(&signed_bytes(encoded), signature) {
+        opened.body.check()?;
+        if !opened.is_by(&opened.body.presentity, SIGNING_DOMAIN) {
             return Err(RecordError::Forged);
         }
-        Ok(Self { body: body.into(), bytes: bytes.into() })
+        Ok(Self { body: opened.body.into(), bytes: bytes.into() })
     }
 
     /// Whose record `bytes` are, if they are one of `realm`; nothing of it is checked. For asking whether
@@ -282,10 +257,6 @@ pub enum Reaction {
     Reject,
 }
 
-fn signed_bytes(body: &[u8]) -> Vec<u8> {
-    [SIGNING_DOMAIN, body].concat()
-}
-
 /// The format of records that this build reads and writes.
 pub const FORMAT: u8 = 1;
 /// Stands before the body under the signature, so that the signature means nothing elsewhere.
@@ -300,7 +271,6 @@ pub const ADDRESS_BYTES_MAX: usize = 64;
 pub const SEALED_VIEWS_MAX: usize = 8;
 /// The longest lease: a day.
 pub const LEASE_SECONDS_MAX: u32 = 24 * 60 * 60;
-const SIGNATURE_BYTES: usize = 64;
 
 #[cfg(test)]
 #[path = "record_tests.rs"]

@@ -18,7 +18,7 @@ use thiserror::Error;
 use super::record::{Reaction, Version};
 use crate::{
     identity::{Presentity, Realm},
-    wire::codec::{self, WireError},
+    wire::{codec::WireError, signed},
 };
 
 /// A suspicion whose signature, realm and limits hold. There is no other way to make one.
@@ -36,20 +36,10 @@ impl Suspicion {
     ///
     /// # Panics
     /// If `key` is not the key of `body.accuser`: the caller's mistake, never a peer's.
-    #[expect(
-        clippy::unwrap_in_result,
-        reason = "signing fails for other kinds of keys only, see the assertion"
-    )]
     pub fn sign(body: SuspicionBody, key: &Keypair) -> Result<Self, SuspicionError> {
-        assert_eq!(
-            Presentity::from_public_key(&key.public()),
-            Some(body.accuser),
-            "a suspicion is signed by its accuser"
-        );
         body.check()?;
-        let mut bytes = codec::encode(&body);
-        let signature = key.sign(&signed_bytes(&bytes)).expect("an Ed25519 key signs anything");
-        bytes.extend_from_slice(&signature);
+        let bytes = signed::sign(&body, body.accuser, SIGNING_DOMAIN, key, SUSPICION_BYTES_MAX)
+            .map_err(SuspicionError::Wire)?;
         Ok(Self { body, bytes })
     }
 
@@ -58,25 +48,16 @@ impl Suspicion {
     /// # Errors
     /// What is wrong with it; see [`SuspicionError::reaction`].
     pub fn verify(bytes: &[u8], realm: &Realm) -> Result<Self, SuspicionError> {
-        if bytes.len() > SUSPICION_BYTES_MAX {
-            return Err(SuspicionError::Wire(WireError::TooLarge {
-                found: bytes.len(),
-                limit: SUSPICION_BYTES_MAX,
-            }));
-        }
-        let body_length =
-            bytes.len().checked_sub(SIGNATURE_BYTES).ok_or(SuspicionError::Wire(WireError::Malformed))?;
-        let (encoded, signature) = bytes.split_at(body_length);
-        let body: SuspicionBody =
-            codec::decode(encoded, SUSPICION_BYTES_MAX).map_err(SuspicionError::Wire)?;
-        if body.realm != *realm {
+        let opened =
+            signed::open::<SuspicionBody>(bytes, SUSPICION_BYTES_MAX).map_err(SuspicionError::Wire)?;
+        if opened.body.realm != *realm {
             return Err(SuspicionError::ForeignRealm);
         }
-        body.check()?;
-        if !body.accuser.verifies(&signed_bytes(encoded), signature) {
+        opened.body.check()?;
+        if !opened.is_by(&opened.body.accuser, SIGNING_DOMAIN) {
             return Err(SuspicionError::Forged);
         }
-        Ok(Self { body, bytes: bytes.to_vec() })
+        Ok(Self { body: opened.body, bytes: bytes.to_vec() })
     }
 
     /// Whether `bytes` are meant to be a suspicion, and not a record.
@@ -186,10 +167,6 @@ impl SuspicionError {
     }
 }
 
-fn signed_bytes(body: &[u8]) -> Vec<u8> {
-    [SIGNING_DOMAIN, body].concat()
-}
-
 /// The first byte of a suspicion, where a record has [`super::record::FORMAT`].
 pub const FORMAT: u8 = 2;
 /// Stands before the body under the signature, so that the signature means nothing elsewhere.
@@ -199,7 +176,6 @@ pub const SUSPICION_BYTES_MAX: usize = 1024;
 /// Presentities that one suspicion names. With the longest versions and realm it is within
 /// [`SUSPICION_BYTES_MAX`].
 pub const ACCUSATIONS_MAX: usize = 16;
-const SIGNATURE_BYTES: usize = 64;
 
 #[cfg(test)]
 #[path = "suspicion_tests.rs"]
