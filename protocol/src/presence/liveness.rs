@@ -188,8 +188,8 @@ impl Liveness {
         }
     }
 
-    /// Looks after a peer before what others say of it is believed: over the link, or else by trying its host,
-    /// now or when others have been tried.
+    /// Looks after a peer before what others say of it is believed: over the link, or else by trying its
+    /// host, now or when others have been tried.
     pub fn look(&mut self, now: Timestamp, peer: Presentity) {
         if self.links.contains_key(&peer) {
             self.check(now, peer, Cause::Told);

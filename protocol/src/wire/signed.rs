@@ -1,4 +1,4 @@
-//! Signed statements: an encoded body, and after it 64 bytes of Ed25519 signature over a domain and that body.
+//! Signed statements: an encoded body, then 64 bytes of Ed25519 signature over a domain and that body.
 //!
 //! The domain stands for the kind of statement, so that a signature means nothing elsewhere. Who has to have
 //! signed, and what the body may say, is for whoever knows its type.
