@@ -37,7 +37,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use lab::{Addresses, Host, Lab, Node, PATIENCE};
+use lab::{Addresses, Host, Lab, Node, PATIENCE, Segment};
 
 fn main() {
     let plan = Plan::of_arguments(std::env::args().skip(1));
@@ -61,6 +61,7 @@ struct Plan {
     leaves: usize,
     kills: usize,
     pulls: usize,
+    splits: usize,
     starts: usize,
     json: Option<PathBuf>,
 }
@@ -74,6 +75,7 @@ impl Plan {
             leaves: 100,
             kills: 20,
             pulls: 10,
+            splits: 5,
             starts: 10,
             json: None,
         };
@@ -81,9 +83,9 @@ impl Plan {
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--test" => {
-                    let (hosts, quiet) = (vec![2], Duration::from_secs(1));
-                    let json = plan.json;
-                    plan = Self { hosts, quiet, changes: 2, leaves: 1, kills: 1, pulls: 1, starts: 1, json };
+                    (plan.changes, plan.leaves, plan.kills, plan.pulls) = (2, 1, 1, 1);
+                    (plan.splits, plan.starts) = (1, 1);
+                    (plan.hosts, plan.quiet) = (vec![2], Duration::from_secs(1));
                 }
                 "--hosts" => {
                     let list = arguments.next().unwrap_or_default();
@@ -153,6 +155,9 @@ fn measure(lab: &Lab, count: usize, plan: &Plan) -> Vec<Value> {
     let (pulls, returns) = (0..plan.pulls).map(|number| cable_pulled(&hosts, &nodes, number)).unzip();
     row("pulled cable seen by all", "ms", "- / 6000", pulls);
     row("return after that seen by all", "ms", "- / 5000", returns);
+    let other = lab.segment();
+    let agreed = (0..plan.splits).map(|number| halves_agree(&hosts, &mut nodes, [&segment, &other], number));
+    row("two halves agree again", "ms", "- / 5000", agreed.collect());
     rows
 }
 
@@ -290,6 +295,45 @@ fn cable_pulled(hosts: &[Host], nodes: &[Node], number: usize) -> (f64, f64) {
     (lost, last(start, &before, "returned", true))
 }
 
+/// Plugs one half of the hosts into another switch, has every node change its presence when each half has
+/// given up the other, and plugs them back. Milliseconds from then until all show all others present with
+/// these changes. The nodes are started anew for it: of those who were lost three times lately a node says no
+/// more that they return.
+fn halves_agree(hosts: &[Host], nodes: &mut [Node], [segment, other]: [&Segment; 2], number: usize) -> f64 {
+    nodes.iter_mut().for_each(Node::down);
+    mutual_sight(nodes);
+    let nodes = &*nodes;
+    let half = hosts.len() / 2;
+    let replug = |segment| hosts.iter().take(half).for_each(|host: &Host| host.replug(0, segment));
+    let pairs = || nodes.iter().flat_map(|node| nodes.iter().map(move |seen| (node, seen)));
+    let apart = |(node, seen): &(&Node, &Node)| {
+        let is_in_half = |one: &Node| nodes.iter().take(half).any(|other| other.id() == one.id());
+        is_in_half(node) != is_in_half(seen)
+    };
+    let marks: Vec<usize> = pairs().map(|(node, _)| node.lines().count()).collect();
+    replug(other);
+    for ((node, seen), mark) in pairs().zip(marks).filter(|(pair, _)| apart(pair)) {
+        node.wait_event(mark, "the loss", |event| is_about(event, seen, &["lost"]));
+    }
+    let note = format!("split {number}");
+    let marks: Vec<usize> = pairs().map(|(node, _)| node.lines().count()).collect();
+    for node in nodes {
+        put_presence(node.home(), &json!({"basic": "open", "note": {"text": note}}).to_string());
+    }
+    let start = SystemTime::now();
+    replug(segment);
+    let times =
+        pairs().zip(marks).filter(|((node, seen), _)| node.id() != seen.id()).map(|((node, seen), mark)| {
+            let agreed = node.wait_event(mark, "the change, and its presence", |event| {
+                is_about(event, seen, &["changed", "returned"])
+                    && event["presentity"]["note"]["text"] == note.as_str()
+                    && event["presentity"]["contact"]["state"] == "present"
+            });
+            milliseconds_since(start, &agreed)
+        });
+    times.fold(0.0, f64::max)
+}
+
 /// Bytes that each host sends in a second, and milliseconds that its node takes of a processor, while nobody
 /// does anything.
 fn idle_a_second(hosts: &[Host], nodes: &[Node], quiet: Duration) -> (Vec<f64>, Vec<f64>) {
@@ -366,8 +410,8 @@ struct Row {
 
 impl Row {
     const TITLES: &'static str = "\
-hosts | what                         | unit |      p50 |      p99 |      max | samples | budget p50 / p99
------:|------------------------------|------|---------:|---------:|---------:|--------:|-----------------";
+hosts | what                          | unit |      p50 |      p99 |      max | samples | budget p50 / p99
+-----:|-------------------------------|------|---------:|---------:|---------:|--------:|-----------------";
 
     fn print(&self, mut samples: Vec<f64>) {
         samples.sort_by(f64::total_cmp);
@@ -380,7 +424,7 @@ hosts | what                         | unit |      p50 |      p99 |      max | s
             (self.hosts, self.what, self.unit, self.budget, samples.len());
         let [p50, p99, max] = [50, 99, 100].map(quantile);
         println!(
-            "{hosts:5} | {what:28} | {unit:4} | {p50:8.1} | {p99:8.1} | {max:8.1} | {count:7} | {budget}"
+            "{hosts:5} | {what:29} | {unit:4} | {p50:8.1} | {p99:8.1} | {max:8.1} | {count:7} | {budget}"
         );
     }
 }

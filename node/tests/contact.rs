@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use lab::{Addresses, Lab, Node, contact_state, entry, have_all_sight, start_together};
+use lab::{Addresses, Host, Lab, Node, contact_state, entry, have_all_sight, start_together};
 
 #[test]
 fn a_pulled_cable_is_noticed_by_all_and_explained_and_they_return_when_it_is_plugged_in() {
@@ -61,30 +61,43 @@ fn a_process_that_stops_for_five_seconds_is_lost_to_nobody() {
 }
 
 #[test]
-fn hosts_that_were_cut_off_have_all_that_changed_when_their_cables_are_back() {
-    let Some([a, b, c, d]) = Lab::with_hosts(Addresses::V4) else { return };
-    let nodes = start_together(&[(&a, "Alice"), (&b, "Bob"), (&c, "Carol"), (&d, "Dave")]);
+fn two_halves_that_were_cut_off_from_each_other_agree_on_all_that_changed_when_they_meet_again() {
+    let Some(lab) = Lab::build() else { return };
+    let (segment, other) = (lab.segment(), lab.segment());
+    let hosts: Vec<Host> = (0..10).map(|_| lab.host(&[&segment], Addresses::V4)).collect();
+    let names: Vec<String> = (0..hosts.len()).map(|number| format!("Host {number}")).collect();
+    let named: Vec<(&Host, &str)> = hosts.iter().zip(names.iter().map(String::as_str)).collect();
+    let nodes = start_together(&named);
     have_all_sight(&nodes);
-    a.cut_cable(0);
-    b.cut_cable(0);
-    for one in nodes.iter().take(2) {
-        for other in nodes.iter().skip(2) {
-            one.wait_contact(other, "lost");
-            other.wait_contact(one, "lost");
-        }
+    let (half, other_half) = nodes.split_at(5);
+    hosts.iter().take(5).for_each(|host| host.replug(0, &other));
+    for (one, of_other) in half.iter().flat_map(|one| other_half.iter().map(move |other| (one, other))) {
+        one.wait_contact(of_other, "lost");
+        of_other.wait_contact(one, "lost");
     }
     for node in &nodes {
         node.json(&["set", "open", "--note", &format!("changed by {}", node.name())]);
     }
-    a.mend_cable(0);
-    b.mend_cable(0);
-    for one in &nodes {
-        for other in nodes.iter().filter(|other| other.id() != one.id()) {
-            one.wait_who("the other's change", |who| {
-                let there = contact_state(who, other.id()) == Some("present");
-                let note = entry(who, other.id()).map(|entry| entry["note"]["text"].clone());
-                there && note == Some(format!("changed by {}", other.name()).into())
-            });
-        }
+    for halves in [half, other_half] {
+        have_all_changes(halves, halves);
     }
+    hosts.iter().take(5).for_each(|host| host.replug(0, &segment));
+    have_all_changes(&nodes, &nodes);
+}
+
+/// Waits until each of `nodes` shows all others of `of` as present, and the note that each of them set.
+fn have_all_changes(nodes: &[Node], of: &[Node]) {
+    for one in nodes {
+        one.wait_who("everybody's change", |who| {
+            of.iter().filter(|other| other.id() != one.id()).all(|other| {
+                contact_state(who, other.id()) == Some("present")
+                    && note(who, other) == Some(&format!("changed by {}", other.name()))
+            })
+        });
+    }
+}
+
+/// The note that a document of `here who` shows of a node.
+fn note<'who>(who: &'who Value, of: &Node) -> Option<&'who str> {
+    entry(who, of.id())?.pointer("/note/text")?.as_str()
 }

@@ -166,6 +166,17 @@ impl Host {
         self.set_cable(index, "up");
     }
 
+    /// Puts the cable of interface number `index` into the switch of another segment. The host keeps its
+    /// addresses, and sees nothing of it: who was there is out of reach.
+    ///
+    /// # Panics
+    ///
+    /// As [`Host::cut_cable`].
+    pub fn replug(&self, index: usize, segment: &Segment) {
+        let port = self.port(index);
+        self.0.switch_room.holder.configure(&format!("link set {port} master br{}\n", segment.number));
+    }
+
     /// Bytes sent on `eth0` since the host was made, Ethernet headers included.
     ///
     /// # Panics
@@ -181,8 +192,12 @@ impl Host {
     }
 
     fn set_cable(&self, index: usize, state: &str) {
-        let port = self.0.ports.get(index).expect("the host has an interface of this number");
+        let port = self.port(index);
         self.0.switch_room.holder.configure(&format!("link set {port} {state}\n"));
+    }
+
+    fn port(&self, index: usize) -> &str {
+        self.0.ports.get(index).expect("the host has an interface of this number")
     }
 }
 
