@@ -26,6 +26,7 @@ shipped![
     "idle",
     "sudden-death",
     "power-loss",
+    "half-massacre",
     "massacre",
     "crash-everything",
     "partition-heal",

@@ -38,6 +38,7 @@ small![
     idle_nodes: "idle",
     a_sudden_death: "sudden-death",
     a_loss_of_power: "power-loss",
+    a_massacre_of_half: "half-massacre",
     a_massacre: "massacre",
     a_crash_of_everything: "crash-everything",
     a_partition_that_heals: "partition-heal",

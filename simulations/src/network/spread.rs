@@ -15,6 +15,7 @@ pub struct Spread {
     records: HashMap<u64, Record>,
     hosts: usize,
     copies: u64,
+    bytes: u64,
     unfollowed: u64,
     /// The host whose next record is drawn as a tree.
     awaited: Option<u32>,
@@ -79,6 +80,11 @@ impl Spread {
         self.copies
     }
 
+    /// Bytes of a record, the mean over all copies.
+    pub fn record_bytes(&self) -> Option<f64> {
+        (self.copies > 0).then(|| self.bytes as f64 / self.copies as f64)
+    }
+
     /// The mean and the largest number of hops of first receipts.
     pub fn hops(&self) -> Option<(f64, u8)> {
         let hops = self.records.values().flat_map(|record| record.hops.iter().filter(|hops| **hops > 1));
@@ -107,6 +113,7 @@ impl Spread {
 
     fn handle_copy(&mut self, now: u64, from: u32, to: u32, data: &[u8]) {
         self.copies += 1;
+        self.bytes += u64::try_from(data.len()).unwrap_or(u64::MAX);
         let mut hasher = DefaultHasher::new();
         data.hash(&mut hasher);
         let id = hasher.finish();

@@ -82,6 +82,12 @@ impl Traffic {
         &self.bytes
     }
 
+    /// Bytes sent after an earlier moment, by class.
+    pub fn since(&self, before: &Self) -> BTreeMap<Class, u64> {
+        let sent_before = |class| before.bytes.get(class).copied().unwrap_or(0);
+        self.bytes.iter().map(|(class, bytes)| (*class, bytes - sent_before(class))).collect()
+    }
+
     /// Bytes sent in all.
     pub fn total(&self) -> u64 {
         self.bytes.values().sum()

@@ -260,6 +260,11 @@ fn check_ends(scenario: &Scenario, expect: &Expect) -> Check {
         let words = "`loss_seen` is demanded, but no node ever dies without a goodbye".to_owned();
         return Err(contradiction("expect", "loss_seen", words, "with a crash or a [churn] that kills only"));
     }
+    let cuts = [FaultKind::Partition, FaultKind::OneWayCut, FaultKind::CablePull];
+    if expect.heal_cost.is_some() && !may_fault(scenario, &cuts) {
+        let words = "`heal_cost` is demanded, but nobody is ever cut off".to_owned();
+        return Err(contradiction("expect", "heal_cost", words, "with a partition or a pulled cable only"));
+    }
     Ok(())
 }
 

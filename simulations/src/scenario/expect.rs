@@ -87,6 +87,10 @@ pub struct Expect {
     /// From the last heal until all live nodes agree. At most `settle`.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "quantity::duration_text_option")]
     pub converged_within: Option<Duration>,
+    /// Bytes of gossip and of the PRESENCE PROTOCOL from the last heal until all live nodes agree, for each
+    /// byte of newer records that nodes have by then. Range 1 to 1000.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub heal_cost: Option<f64>,
     /// How often (node, PRESENTITY) a live, reachable node was shown lost. Range 0 to 1,000,000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub false_lost: Option<usize>,
@@ -130,6 +134,7 @@ impl Default for Expect {
             leave_seen: None,
             loss_seen: None,
             converged_within: None,
+            heal_cost: None,
             false_lost: None,
             message_p99: None,
             copies: None,
@@ -153,6 +158,7 @@ impl Expect {
         "leave_seen",
         "loss_seen",
         "converged_within",
+        "heal_cost",
         "false_lost",
         "message_p99",
         "copies",
@@ -175,6 +181,7 @@ impl Expect {
             leave_seen: bound("leave_seen")?,
             loss_seen: bound("loss_seen")?,
             converged_within: bound("converged_within")?,
+            heal_cost: section.number("heal_cost", 1.0..=1000.0)?,
             false_lost: section.count("false_lost", 0..=1_000_000)?,
             message_p99: bound("message_p99")?,
             copies: section.number("copies", 1.0..=1000.0)?,

@@ -45,6 +45,7 @@ fn everything() -> String {
     }
     text += "[expect]\njoined_within = \"5s\"\nchange_p50 = \"10ms\"\nchange_p99 = \"20ms\"\n";
     text += "change_all = \"2s\"\nleave_seen = \"1s\"\nloss_seen = \"2s\"\nconverged_within = \"5s\"\n";
+    text += "heal_cost = 4.0\n";
     text += "false_lost = 0\nmessage_p99 = \"50ms\"\ncopies = 4\nidle_bytes_per_second = 400.0\n";
     text += "join_announcements = 80.0\nidle_announcements_per_second = 1.0\ndials_per_second = 64\n";
     text += "departures = false\nfails = \"safety\"\n";
@@ -284,6 +285,7 @@ fn demands_that_cannot_be_met_are_refused() {
     assert_refused("[expect]\nconverged_within = \"31s\"", 5, &["fails after `settle`, 30s"]);
     assert_refused("[expect]\nleave_seen = \"1s\"", 5, &["no node ever says goodbye"]);
     assert_refused("[expect]\nloss_seen = \"1s\"", 5, &["no node ever dies"]);
+    assert_refused("[expect]\nheal_cost = 4", 5, &["nobody is ever cut off"]);
     let percentiles = "[workload]\nchanges = 1\n[expect]\nchange_p50 = \"2s\"\nchange_p99 = \"1s\"";
     assert_refused(percentiles, 7, &["median"]);
     for name in ["partition", "crash", "restart", "pause", "suspend", "disk-loss", "forgery-refused"] {

@@ -21,7 +21,7 @@ pub(super) struct Measurements {
     pub(super) drawn: Vec<Drawn>,
     pub(super) joined: Option<u64>,
     pub(super) converged: Option<u64>,
-    pub(super) heal_bytes: Option<u64>,
+    pub(super) healing: Option<Healing>,
     /// What gossip had sent when the changes began.
     pub(super) gossip_before: u64,
     pub(super) idle: Vec<f64>,
@@ -34,6 +34,15 @@ pub(super) struct Measurements {
     traffic: Vec<TrafficPoint>,
     last_traffic: (u64, BTreeMap<Class, u64>),
     phases: Vec<Phase>,
+}
+
+/// What it took from the last heal until all agreed.
+#[derive(Debug)]
+pub(super) struct Healing {
+    /// Bytes sent.
+    pub(super) sent: BTreeMap<Class, u64>,
+    /// Pairs of a node and a presentity of whom it has a newer record than before.
+    pub(super) learned: usize,
 }
 
 impl Measurements {
@@ -145,7 +154,7 @@ impl World {
             millis(expect.converged_within),
             None,
         );
-        metrics.add("bytes spent after heal", "B", measured.heal_bytes.map(|bytes| bytes as f64), None, None);
+        self.heal_metrics(&mut metrics);
         let bound = expect.false_lost.map(|most| most as f64);
         metrics.add("falsely shown lost", "times", Some(findings.false_lost as f64), bound, None);
         metrics.quantiles("message", &findings.messages, [None, millis(expect.message_p99)]);
@@ -156,6 +165,26 @@ impl World {
         self.traffic_metrics(&mut metrics);
         self.discovery_metrics(&mut metrics);
         metrics.0
+    }
+
+    fn heal_metrics(&self, metrics: &mut Metrics) {
+        let Some(healing) = &self.measurements.healing else { return };
+        let sent = |wanted: &dyn Fn(&Class) -> bool| {
+            let classes = healing.sent.iter().filter(|(class, _)| wanted(class));
+            classes.map(|(_, bytes)| *bytes as f64).sum::<f64>()
+        };
+        metrics.add("bytes spent after heal", "B", Some(sent(&|_| true)), None, None);
+        for (class, bytes) in healing.sent.iter().filter(|(_, bytes)| **bytes > 0) {
+            let name = format!("bytes spent after heal, {}", class.name());
+            metrics.add(&name, "B", Some(*bytes as f64), None, None);
+        }
+        let record = self.network.with_spread(|spread| spread.record_bytes()).unwrap_or_default();
+        let differed = healing.learned as f64 * record;
+        metrics.neither("records to be learned after heal", "B", differed);
+        let spent = sent(&|class| matches!(class, Class::Gossip | Class::Presence));
+        let (cost, bound) = ((differed > 0.0).then(|| spent / differed), self.scenario.expect.heal_cost);
+        let theory = "1, each record once".to_owned();
+        metrics.add("spent for each byte to be learned", "bytes", cost, bound, Some(theory));
     }
 
     fn gossip_metrics(&self, metrics: &mut Metrics, deliveries: usize) {

@@ -25,13 +25,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hereabouts_protocol::identity::{Presentity, Realm};
+use hereabouts_protocol::{
+    identity::{Presentity, Realm},
+    presence::record::Version,
+};
 use libp2p::identity::Keypair;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 pub(crate) use self::plan::{Action, describe};
 pub use self::{hardware::Hardware, measure::ended_as_wanted};
-use self::{measure::Measurements, plan::Plan, process::Node};
+use self::{
+    measure::{Healing, Measurements},
+    plan::Plan,
+    process::Node,
+};
 use crate::{
     adversaries::{self, Refusals},
     disk::{RecordInterner, SimulatedDisk},
@@ -244,13 +251,16 @@ impl World {
         self.begin_phase(2, "heal");
         self.heal_all();
         let begin = now();
-        let bytes = self.network.traffic().total();
+        let (traffic, versions) = (self.network.traffic(), self.record_versions());
         let converged = self.advance_until(begin + nanoseconds(self.scenario.settle), |world| {
             world.oracles.disagreeing() == 0 && world.oracles.waiting_messages() == 0
         });
         if converged {
             self.measurements.converged = Some(now() - begin);
-            self.measurements.heal_bytes = Some(self.network.traffic().total() - bytes);
+            let after = self.record_versions();
+            let learned = after.iter().filter(|(pair, version)| versions.get(pair) < Some(version)).count();
+            let sent = self.network.traffic().since(&traffic);
+            self.measurements.healing = Some(Healing { sent, learned });
         } else {
             let what = format!(
                 "{:?} after healing {} pairs disagree ({}), and {} messages wait",
@@ -343,6 +353,15 @@ impl World {
         self.sample();
         self.measurements.begin_phase(name);
         self.options.progress.phase.store(number, Ordering::Relaxed);
+    }
+
+    /// Which version every node has of every presentity.
+    fn record_versions(&self) -> BTreeMap<(HostId, Presentity), Version> {
+        let of_node = |node: &Node| {
+            let host = node.host;
+            node.disk.record_versions().into_iter().map(move |(of, version)| ((host, of), version))
+        };
+        self.nodes.iter().flat_map(of_node).collect()
     }
 
     fn check_messages(&self) {
