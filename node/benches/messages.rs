@@ -38,6 +38,7 @@ use hereabouts_protocol::{
         outbox::{Draft, Recipient},
     },
     node::NodeLimits,
+    overlay::links::NEIGHBOURS,
     presence::record::PresenceRecord,
 };
 use libp2p::{
@@ -255,7 +256,7 @@ async fn node(home: &Path, number: u8, peer: Option<Multiaddr>) -> Result<(MeshH
         realm: Realm::default(),
         display_name: None,
         listen: vec!["/ip4/127.0.0.1/tcp/0".parse()?],
-        peers: peer.iter().cloned().collect(),
+        peers: peer.iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
         discovery: Lan::off(),
         spawner: Box::new(|task| drop(tokio::spawn(task))),
         storage,
@@ -263,7 +264,7 @@ async fn node(home: &Path, number: u8, peer: Option<Multiaddr>) -> Result<(MeshH
         clock: BootClock::start(),
         seed: [number; 32],
         limits: NodeLimits { inbox_messages_max: 100_000_000, ..NodeLimits::default() },
-        neighbours: mesh::NEIGHBOURS,
+        neighbours: NEIGHBOURS,
         gossip: mesh::gossip::GossipSettings::default(),
         publishes: true,
         verify: PresenceRecord::verify,

@@ -24,6 +24,7 @@ use hereabouts_protocol::{
         outbox::{Draft, Recipient},
     },
     node::NodeLimits,
+    overlay::links::NEIGHBOURS,
     presence::{information::Basic, record::PresenceRecord, service::ContactState},
 };
 use libp2p::{Multiaddr, identity::Keypair};
@@ -153,7 +154,7 @@ impl Running {
             realm: realm.parse::<Realm>().unwrap(),
             display_name: Some(name.to_owned()),
             listen: if listen.is_empty() { loopback.to_vec() } else { listen.to_vec() },
-            peers: peers.to_vec(),
+            peers: peers.iter().map(|peer| peer.try_into().unwrap()).collect(),
             discovery: Lan::off(),
             spawner: Box::new(|task| drop(tokio::spawn(task))),
             storage,
@@ -161,7 +162,7 @@ impl Running {
             clock: BootClock::start(),
             seed: [number; 32],
             limits: NodeLimits::default(),
-            neighbours: mesh::NEIGHBOURS,
+            neighbours: NEIGHBOURS,
             gossip: mesh::gossip::GossipSettings::default(),
             publishes: true,
             verify: PresenceRecord::verify,

@@ -13,6 +13,7 @@
 //! | [`watcher`] | WATCHER, SUBSCRIBER, FETCHER, SUBSCRIPTION, NOTIFICATION |
 //! | [`message`] | INSTANT MESSAGE, INSTANT INBOX, SENDER, INSTANT MESSAGE SERVICE |
 //! | [`wire`] | PRESENCE PROTOCOL, INSTANT MESSAGE PROTOCOL |
+//! | [`overlay`] | none: the serverless shape's own, which peers a node links with and dials |
 //! | [`durable`] | what must outlive the process |
 //! | [`node`] | one node: the machines together |
 
@@ -20,6 +21,7 @@ pub mod durable;
 pub mod identity;
 pub mod message;
 pub mod node;
+pub mod overlay;
 pub mod presence;
 #[cfg(test)]
 mod testing;

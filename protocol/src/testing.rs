@@ -4,7 +4,7 @@ pub(crate) mod arbitrary;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use libp2p_identity::Keypair;
+use libp2p_identity::{Keypair, PeerId};
 
 use crate::{
     identity::{InboxAddress, Presentity, Realm},
@@ -26,6 +26,24 @@ pub(crate) fn at(seconds: u64) -> Timestamp {
 
 pub(crate) fn keypair(number: u8) -> Keypair {
     Keypair::ed25519_from_bytes([number; 32]).unwrap()
+}
+
+/// A peer whose key nobody needs: made in no time, and another for every number.
+pub(crate) fn peer_numbered(number: usize) -> PeerId {
+    // An identity multihash of 32 bytes, the first and the last of which differ as those of keys do.
+    let mut bytes = [0; 34];
+    bytes[1] = 32;
+    bytes[2..10].copy_from_slice(&mixed(number as u64).to_be_bytes());
+    bytes[26..].copy_from_slice(&mixed(!number as u64).to_be_bytes());
+    PeerId::from_bytes(&bytes).unwrap()
+}
+
+/// A number that looks drawn at random, by SplitMix64.
+fn mixed(number: u64) -> u64 {
+    let number = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }
 
 pub(crate) fn alice() -> Keypair {

@@ -19,6 +19,7 @@ use futures::StreamExt;
 use hereabouts_protocol::{
     identity::Realm,
     node::NodeLimits,
+    overlay::links::NEIGHBOURS,
     presence::{information::DISPLAY_NAME_BYTES_MAX, record::PresenceRecord},
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
@@ -29,6 +30,7 @@ use crate::{
     local_api::{ApiSocket, documents::NodeDocument},
     mesh::{
         self, MeshConfig,
+        addresses::GivenAddress,
         clock::BootClock,
         discovery::Lan,
         events::{Event, EventLog, EventStream},
@@ -50,7 +52,7 @@ pub struct Options {
     /// Where it listens; on [`LISTEN_DEFAULT`] if nothing is given.
     pub listen: Vec<Multiaddr>,
     /// Peers to dial.
-    pub peers: Vec<Multiaddr>,
+    pub peers: Vec<GivenAddress>,
     /// Whether it looks for peers on the LAN by mDNS.
     pub mdns: bool,
 }
@@ -95,7 +97,7 @@ impl Daemon {
             clock: BootClock::start(),
             seed: seed()?,
             limits: NodeLimits::default(),
-            neighbours: mesh::NEIGHBOURS,
+            neighbours: NEIGHBOURS,
             gossip: mesh::gossip::GossipSettings::default(),
             publishes: true,
             verify: PresenceRecord::verify,

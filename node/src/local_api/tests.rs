@@ -7,6 +7,7 @@ use hereabouts_protocol::{
     identity::{PEER_ID_PREFIX, Realm},
     message::instant_message::{BODY_BYTES_MAX, FailureReason},
     node::NodeLimits,
+    overlay::links::NEIGHBOURS,
     presence::record::PresenceRecord,
 };
 use libp2p::{Multiaddr, identity::Keypair};
@@ -381,7 +382,7 @@ impl TestNode {
             realm: Realm::default(),
             display_name: Some(name.to_owned()),
             listen: vec!["/ip4/127.0.0.1/tcp/0".parse().unwrap()],
-            peers,
+            peers: peers.iter().map(|peer| peer.try_into().unwrap()).collect(),
             transport: transport::lan(&key).unwrap(),
             reach: transport::lan_reach(),
             discovery: Lan::off(),
@@ -391,7 +392,7 @@ impl TestNode {
             clock: BootClock::start(),
             seed: *key.public().try_into_ed25519().unwrap().to_bytes().first_chunk().unwrap(),
             limits: NodeLimits::default(),
-            neighbours: mesh::NEIGHBOURS,
+            neighbours: NEIGHBOURS,
             gossip: mesh::gossip::GossipSettings::default(),
             publishes: true,
             verify: PresenceRecord::verify,

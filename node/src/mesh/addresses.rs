@@ -1,141 +1,162 @@
-//! Which addresses are worth telling others, and which are worth dialling.
+//! How addresses are written, as libp2p, records and the PRINCIPAL have them, and what they mean to the
+//! overlay.
+//!
+//! **Decides** which forms are understood: `/ip4/…` or `/ip6/…`, then `/tcp/…` or `/udp/…/quic-v1`, and then
+//! `/p2p/…` or nothing. **Leaves** which of these addresses are any good to
+//! [`hereabouts_protocol::overlay::address`].
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::str::FromStr;
 
-use hereabouts_protocol::presence::record::{ADDRESS_BYTES_MAX, ADDRESSES_MAX, NodeAddress};
-use libp2p::{Multiaddr, multiaddr::Protocol};
+use hereabouts_protocol::{
+    overlay::address::{self, Address, Transport},
+    presence::record::NodeAddress,
+};
+use libp2p::{Multiaddr, PeerId, multiaddr::Protocol};
+use thiserror::Error;
 
-/// The listen addresses that go into this node's record, best first: TCP before QUIC, IPv4 before IPv6. Only
-/// those of the widest reach are told: link-local ones where there is nothing better, as on a link without
-/// a router, and loopback where there is nothing else, as between nodes of one machine.
+/// Where the PRINCIPAL says that a node is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GivenAddress {
+    /// The address.
+    pub address: Address,
+    /// Who is to answer there; anybody, if that was not said.
+    pub peer: Option<PeerId>,
+}
+
+impl TryFrom<&Multiaddr> for GivenAddress {
+    type Error = GivenAddressError;
+
+    fn try_from(written: &Multiaddr) -> Result<Self, GivenAddressError> {
+        let address = understood(written).ok_or(GivenAddressError::Form)?;
+        if !address.is_dialable() {
+            return Err(GivenAddressError::Undialable);
+        }
+        let peer = written.iter().find_map(|part| match part {
+            Protocol::P2p(peer) => Some(peer),
+            _ => None,
+        });
+        Ok(Self { address, peer })
+    }
+}
+
+impl FromStr for GivenAddress {
+    type Err = GivenAddressError;
+
+    fn from_str(text: &str) -> Result<Self, GivenAddressError> {
+        Self::try_from(&text.parse::<Multiaddr>()?)
+    }
+}
+
+/// Why an address that was given is not dialled.
+#[derive(Debug, Error)]
+pub enum GivenAddressError {
+    /// It is no multiaddress.
+    #[error(transparent)]
+    Multiaddr(#[from] libp2p::multiaddr::Error),
+    /// It is a multiaddress of another form.
+    #[error(
+        "an address is /ip4/… or /ip6/…, then /tcp/PORT or /udp/PORT/quic-v1, and then /p2p/ID or nothing"
+    )]
+    Form,
+    /// Its form is right, but no host has it.
+    #[error("that is not where a host listens; a link-local address is dialled over TCP only")]
+    Undialable,
+}
+
+/// The address that is written there, if it is one as nodes of this kind have it.
+pub(super) fn understood(written: &Multiaddr) -> Option<Address> {
+    let mut parts = written.iter();
+    let ip = match parts.next()? {
+        Protocol::Ip4(ip) => ip.into(),
+        Protocol::Ip6(ip) => ip.into(),
+        _ => return None,
+    };
+    let (port, transport) = match parts.next()? {
+        Protocol::Tcp(port) => (port, Transport::Tcp),
+        Protocol::Udp(port) => (parts.next()? == Protocol::QuicV1).then_some((port, Transport::Quic))?,
+        _ => return None,
+    };
+    parts.all(|part| matches!(part, Protocol::P2p(_))).then_some(Address { ip, port, transport })
+}
+
+/// The address as libp2p has it.
+pub(super) fn written(address: Address) -> Multiaddr {
+    let multiaddr = Multiaddr::from(address.ip);
+    match address.transport {
+        Transport::Tcp => multiaddr.with(Protocol::Tcp(address.port)),
+        Transport::Quic => multiaddr.with(Protocol::Udp(address.port)).with(Protocol::QuicV1),
+    }
+}
+
+/// The listen addresses that go into this node's record, best first.
 pub(super) fn published<'a>(listen: impl Iterator<Item = &'a Multiaddr>) -> Vec<NodeAddress> {
-    let mut addresses: Vec<&Multiaddr> = listen.filter(|address| is_dialable(address)).collect();
-    let widest = addresses.iter().map(|address| reach(address)).max();
-    addresses.retain(|address| Some(reach(address)) == widest);
-    addresses.sort_by_key(|address| (!is_tcp(address), ip(address).is_some_and(|ip| ip.is_ipv6())));
-    let encoded =
-        addresses.iter().map(|address| address.to_vec()).filter(|bytes| bytes.len() <= ADDRESS_BYTES_MAX);
-    encoded.take(ADDRESSES_MAX).map(NodeAddress).collect()
+    let published = address::published(listen.filter_map(understood)).into_iter();
+    published.map(|address| NodeAddress(written(address).to_vec())).collect()
 }
 
 /// The address that a record tells, if this build can dial it.
-pub(super) fn told(address: &NodeAddress) -> Option<Multiaddr> {
-    Multiaddr::try_from(address.0.clone()).ok().filter(is_dialable).map(without_peer)
-}
-
-/// Whether a node that listens on `listen` dials an address that somebody tells of itself. A loopback one
-/// means a service of this very machine, so only nodes that listen nowhere else dial those.
-pub(super) fn is_told_in_earnest<'a>(
-    address: &Multiaddr,
-    listen: impl Iterator<Item = &'a Multiaddr>,
-) -> bool {
-    reach(address) != Reach::Machine || listen.map(reach).max() <= Some(Reach::Machine)
-}
-
-/// Whether the address is TCP or QUIC on an IP address that can be dialled as it stands.
-pub(super) fn is_dialable(address: &Multiaddr) -> bool {
-    let mut parts = address.iter();
-    let ip_is_usable = match parts.next() {
-        Some(Protocol::Ip4(ip)) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_broadcast(),
-        Some(Protocol::Ip6(ip)) => !ip.is_unspecified() && !ip.is_multicast(),
-        _ => false,
-    };
-    let port_is_usable = match (parts.next(), parts.next()) {
-        (Some(Protocol::Tcp(port)), None | Some(Protocol::P2p(_))) => port != 0,
-        (Some(Protocol::Udp(port)), Some(Protocol::QuicV1)) => port != 0 && reach(address) != Reach::Link,
-        _ => false,
-    };
-    ip_is_usable && port_is_usable && parts.all(|part| matches!(part, Protocol::P2p(_)))
-}
-
-pub(super) fn is_tcp(address: &Multiaddr) -> bool {
-    address.iter().any(|part| matches!(part, Protocol::Tcp(_)))
-}
-
-pub(super) fn ip(address: &Multiaddr) -> Option<IpAddr> {
-    address.iter().find_map(|part| match part {
-        Protocol::Ip4(ip) => Some(ip.into()),
-        Protocol::Ip6(ip) => Some(ip.into()),
-        _ => None,
-    })
-}
-
-/// Whether two addresses look as if they were of one network: the first 16 bits of IPv4, the first 64 of
-/// IPv6.
-pub(super) fn same_network(one: &IpAddr, other: &IpAddr) -> bool {
-    match (one, other) {
-        (IpAddr::V4(one), IpAddr::V4(other)) => one.octets().starts_with(other.octets().split_at(2).0),
-        (IpAddr::V6(one), IpAddr::V6(other)) => one.octets().starts_with(other.octets().split_at(8).0),
-        _ => false,
-    }
-}
-
-pub(super) fn without_peer(address: Multiaddr) -> Multiaddr {
-    address.into_iter().filter(|part| !matches!(part, Protocol::P2p(_))).collect()
-}
-
-pub(super) fn is_link_local(ip: &Ipv6Addr) -> bool {
-    ip.segments().first().is_some_and(|segment| segment & 0xffc0 == 0xfe80)
-}
-
-/// How far an address reaches, in ascending order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Reach {
-    Machine,
-    Link,
-    Network,
-}
-
-fn reach(address: &Multiaddr) -> Reach {
-    match ip(address) {
-        Some(ip) if ip.is_loopback() => Reach::Machine,
-        Some(IpAddr::V6(ip)) if is_link_local(&ip) => Reach::Link,
-        _ => Reach::Network,
-    }
+pub(super) fn told(address: &NodeAddress) -> Option<Address> {
+    let written = Multiaddr::try_from(address.0.clone()).ok()?;
+    understood(&written).filter(Address::is_dialable)
 }
 
 #[cfg(test)]
 mod tests {
+    use hereabouts_protocol::presence::record::ADDRESS_BYTES_MAX;
+
     use super::*;
 
+    const PEER: &str = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN";
+
     #[test]
-    fn what_is_no_plain_address_of_a_host_is_not_dialled() {
-        for bad in [
-            "/ip6/fe80::1/udp/4000/quic-v1",
-            "/ip4/0.0.0.0/tcp/4000",
-            "/ip4/10.0.0.1/tcp/0",
-            "/ip4/224.0.0.251/udp/5353/quic-v1",
+    fn an_address_is_written_as_it_was_read() {
+        for text in ["/ip4/10.0.0.1/tcp/4000", "/ip6/fd00::1/tcp/1", "/ip6/fe80::1/udp/4000/quic-v1"] {
+            let multiaddr: Multiaddr = text.parse().unwrap();
+            assert_eq!(understood(&multiaddr).map(written), Some(multiaddr.clone()));
+            let with_peer = format!("{text}/p2p/{PEER}").parse().unwrap();
+            assert_eq!(understood(&with_peer).map(written), Some(multiaddr));
+        }
+    }
+
+    #[test]
+    fn what_is_neither_tcp_nor_quic_on_an_ip_address_is_not_understood() {
+        for text in [
             "/dns4/example.org/tcp/80",
             "/ip4/10.0.0.1/tcp/80/ws",
+            "/ip4/10.0.0.1/udp/80",
+            "/ip4/10.0.0.1/udp/80/quic",
+            "/ip4/10.0.0.1",
             "/unix/tmp",
+            "/dns4/example.org/ip4/10.0.0.1/tcp/80",
         ] {
-            assert!(!is_dialable(&bad.parse().unwrap()), "{bad}");
-        }
-        for good in ["/ip4/10.0.0.1/tcp/4000", "/ip6/fe80::1/tcp/4000", "/ip6/fd00::1/udp/4000/quic-v1"] {
-            assert!(is_dialable(&good.parse().unwrap()), "{good}");
+            assert_eq!(understood(&text.parse().unwrap()), None, "{text}");
         }
     }
 
     #[test]
-    fn nobody_makes_a_node_of_a_lan_dial_its_own_machine() {
-        let loopback: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
-        let lan: Multiaddr = "/ip4/10.0.0.1/tcp/2".parse().unwrap();
-        assert!(!is_told_in_earnest(&loopback, [&loopback, &lan].into_iter()));
-        assert!(is_told_in_earnest(&loopback, [&loopback].into_iter()));
-        assert!(is_told_in_earnest(&lan, [&loopback].into_iter()));
+    fn what_is_published_is_what_others_are_told() {
+        let listen: Vec<Multiaddr> =
+            ["/ip6/fd00::1/udp/2/quic-v1", "/ip4/10.0.0.1/tcp/2"].map(|text| text.parse().unwrap()).into();
+        let published = published(listen.iter());
+        assert!(published.iter().all(|address| address.0.len() <= ADDRESS_BYTES_MAX));
+        let told: Vec<_> = published.iter().filter_map(told).map(written).collect();
+        assert_eq!(told, listen.iter().rev().cloned().collect::<Vec<_>>());
     }
 
     #[test]
-    fn addresses_of_the_widest_reach_are_told_and_no_others() {
-        let loopback: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
-        let lan: Multiaddr = "/ip4/10.0.0.1/udp/2/quic-v1".parse().unwrap();
-        let tcp: Multiaddr = "/ip6/fd00::1/tcp/3".parse().unwrap();
-        let told_of = |all: &[&Multiaddr]| -> Vec<Multiaddr> {
-            published(all.iter().copied()).iter().filter_map(told).collect()
-        };
-        let link: Multiaddr = "/ip6/fe80::1/tcp/4".parse().unwrap();
-        assert_eq!(told_of(&[&loopback]), std::slice::from_ref(&loopback));
-        assert_eq!(told_of(&[&loopback, &link]), std::slice::from_ref(&link));
-        assert_eq!(told_of(&[&loopback, &lan, &link, &tcp]), [tcp, lan]);
+    fn an_address_that_can_never_be_dialled_is_refused_where_it_is_given() {
+        let given = format!("/ip4/10.0.0.1/tcp/4000/p2p/{PEER}").parse::<GivenAddress>().unwrap();
+        assert_eq!(given.peer, Some(PEER.parse().unwrap()));
+        assert_eq!("/ip6/::1/udp/4000/quic-v1".parse::<GivenAddress>().unwrap().peer, None);
+        for (text, says) in [
+            ("10.0.0.1:4000", "invalid multiaddr"),
+            ("/dns4/example.org/tcp/80", "/ip4/… or /ip6/…"),
+            ("/ip4/0.0.0.0/tcp/4000", "where a host listens"),
+            ("/ip4/10.0.0.1/tcp/0", "where a host listens"),
+            ("/ip6/fe80::1/udp/4000/quic-v1", "over TCP only"),
+        ] {
+            let error = text.parse::<GivenAddress>().unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
     }
 }

@@ -5,10 +5,10 @@
 //! still finds peers over the other. What mDNS forgets is no sign that a peer is gone, so expiry is not
 //! reported at all.
 //!
-//! libp2p's mDNS makes every host answer every question, so not everybody is to be asked: `duty` decides who
-//! takes part, and discovery is active or not accordingly. mDNS cannot be silenced; it is dropped, and made
-//! anew, which asks at once. Its sockets outlive it until they next hear another host's answer, and answer
-//! once more until then.
+//! libp2p's mDNS makes every host answer every question, so not everybody is to be asked:
+//! [`Duty`](hereabouts_protocol::overlay::duty::Duty) decides who takes part, and discovery is active or not
+//! accordingly. mDNS cannot be silenced; it is dropped, and made anew, which asks at once. Its sockets
+//! outlive it until they next hear another host's answer, and answer once more until then.
 
 use std::{
     convert::Infallible,

@@ -29,6 +29,12 @@ use hereabouts_protocol::{
         FetchToken, GossipToken, Node, NodeInput, NodeOutput, Notice, OutgoingRequest, PersistToken,
         RequestToken, Response, ResponseToken, SentOutcome,
     },
+    overlay::{
+        address::Address,
+        duty::Duty,
+        links::{DialFailure, Overlay, OverlayOutput},
+        strangers::Strangers,
+    },
     presence::{
         liveness::{CHECK_WAIT, Reach},
         record::Reaction,
@@ -40,7 +46,7 @@ use hereabouts_protocol::{
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError, gossipsub,
     request_response::{OutboundRequestId, ResponseChannel},
-    swarm::{DialError, dial_opts::DialOpts},
+    swarm::{ConnectionId, DialError, dial_opts::DialOpts},
 };
 
 use super::{
@@ -48,12 +54,9 @@ use super::{
     behaviour::{Behaviour, Reported, topic},
     clock::Clock,
     discovery::Discovery,
-    duty::Duty,
     events::{Event, EventLog},
     handle::{Command, FetchError, Fetched, SendError, Sent},
-    overlay::{DialFailure, Overlay, OverlayOutput, peer_of},
     probe::{self, Sign},
-    strangers::Strangers,
     transport::ReachHost,
 };
 use crate::storage::{InboxEntry, Storage, StorageError};
@@ -66,7 +69,7 @@ mod network;
 pub(super) struct Driver<D: Discovery, S, C> {
     swarm: Swarm<Behaviour<D>>,
     node: Node,
-    overlay: Overlay,
+    overlay: Overlay<ConnectionId>,
     duty: Duty,
     strangers: Strangers,
     storage: S,
@@ -134,7 +137,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         swarm: Swarm<Behaviour<D>>,
         reach: ReachHost,
         node: Node,
-        overlay: Overlay,
+        overlay: Overlay<ConnectionId>,
         duty: Duty,
         storage: S,
         clock: C,
@@ -334,9 +337,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             NodeOutput::Sent { id, outcome } => self.answer_sender(id, outcome),
             NodeOutput::Addresses { presentity, addresses } => {
                 let told = addresses.iter().filter_map(addresses::told);
-                let in_earnest =
-                    |address: &Multiaddr| addresses::is_told_in_earnest(address, self.listen.iter());
-                let addresses = told.filter(in_earnest).collect();
+                let listen = || self.listen.iter().filter_map(addresses::understood);
+                let addresses = told.filter(|address| address.is_told_in_earnest(listen())).collect();
                 self.overlay.handle_record(self.clock.now(), presentity.peer_id(), addresses);
             }
             NodeOutput::Notice(notice) => self.notice(notice),
@@ -345,7 +347,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     /// Tries whether a peer's host takes connections, unless that is being tried.
     fn reach(&mut self, presentity: Presentity) {
-        let mut addresses = self.overlay.reach_addresses(&presentity.peer_id());
+        let mut addresses = written(self.overlay.reach_addresses(&presentity.peer_id()));
         addresses.retain(|address| !self.listen.contains(address));
         if addresses.is_empty() || self.reaching_now.len() >= REACHING_MAX {
             self.reaching.push(std::future::ready((presentity, Reach::Untried)).boxed());
@@ -478,16 +480,17 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         }
     }
 
-    fn overlay_output(&mut self, output: OverlayOutput) {
+    fn overlay_output(&mut self, output: OverlayOutput<ConnectionId>) {
         let now = self.clock.now();
         match output {
             OverlayOutput::Dial { peer, addresses } => {
+                let addresses = written(addresses);
                 let options = DialOpts::peer_id(peer).addresses(addresses).allocate_new_port().build();
                 if let Err(error) = self.swarm.dial(options) {
                     self.dial_failed(now, peer, &error);
                 }
             }
-            OverlayOutput::DialGiven(address) => self.dial_given(now, address),
+            OverlayOutput::DialGiven { address, named } => self.dial_given(now, address, named),
             OverlayOutput::Close(connection) => {
                 self.swarm.close_connection(connection);
             }
@@ -519,24 +522,24 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             OverlayOutput::Reached { peer, address } => {
                 if let Some(presentity) = Presentity::from_peer_id(&peer) {
                     let connected_at = self.clock.wall_clock().unix(now);
-                    let known = KnownPeer { presentity, address: address.to_vec(), connected_at };
+                    let address = addresses::written(address).to_vec();
+                    let known = KnownPeer { presentity, address, connected_at };
                     self.lazily.push(Change::KnownPeer(known));
                 }
             }
         }
     }
 
-    fn dial_given(&mut self, now: Timestamp, address: Multiaddr) {
-        let options = match peer_of(&address) {
-            Some(peer) => {
-                DialOpts::peer_id(peer).addresses(vec![address.clone()]).allocate_new_port().build()
-            }
-            None => DialOpts::unknown_peer_id().address(address.clone()).allocate_new_port().build(),
+    fn dial_given(&mut self, now: Timestamp, address: Address, named: Option<PeerId>) {
+        let multiaddr = addresses::written(address);
+        let options = match named {
+            Some(peer) => DialOpts::peer_id(peer).addresses(vec![multiaddr]).allocate_new_port().build(),
+            None => DialOpts::unknown_peer_id().address(multiaddr).allocate_new_port().build(),
         };
         let connection = options.connection_id();
-        self.overlay.handle_given_dialling(&address, connection);
+        self.overlay.handle_given_dialling(address, named, connection);
         if let Err(error) = self.swarm.dial(options) {
-            tracing::debug!(%address, %error, "given address not dialled");
+            tracing::debug!(?address, %error, "given address not dialled");
             self.overlay.handle_given_failed(now, connection);
         }
     }
@@ -549,7 +552,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             DialError::Transport(_) | DialError::NoAddresses => DialFailure::Unreachable,
             DialError::WrongPeerId { address, .. } => {
-                self.overlay.handle_wrong_peer(peer, address);
+                if let Some(address) = addresses::understood(address) {
+                    self.overlay.handle_wrong_peer(peer, address);
+                }
                 DialFailure::Refused
             }
             DialError::LocalPeerId { .. }
@@ -584,7 +589,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     fn request(&mut self, token: RequestToken, to: Presentity, request: OutgoingRequest) {
         let peer = to.peer_id();
-        let addresses = self.overlay.addresses(&peer);
+        let addresses = written(self.overlay.addresses(&peer));
         if !addresses.is_empty() && !self.swarm.is_connected(&peer) {
             // Dialled here and not by the request itself, which would ask every behaviour for further
             // addresses: mDNS remembers those of nodes that are long gone, and QUIC is slow to notice.
@@ -625,6 +630,10 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         self.next_token += 1;
         self.next_token
     }
+}
+
+fn written(addresses: Vec<Address>) -> Vec<Multiaddr> {
+    addresses.into_iter().map(addresses::written).collect()
 }
 
 /// Whether the host at an address said that nobody listens there, at whatever depth libp2p tells it.

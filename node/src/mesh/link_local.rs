@@ -18,6 +18,7 @@ use futures::{
     FutureExt,
     future::{BoxFuture, select_ok},
 };
+use hereabouts_protocol::overlay::address::is_link_local;
 use libp2p::{
     Multiaddr, Transport,
     core::transport::{DialOpts, ListenerId, TransportError, TransportEvent},
@@ -25,8 +26,6 @@ use libp2p::{
     tcp::tokio::{TcpStream, Transport as Tcp},
 };
 use nix::ifaddrs::getifaddrs;
-
-use super::addresses::is_link_local;
 
 /// libp2p's TCP, with link-local addresses dialled on every interface.
 pub(super) struct LinkLocal(pub(super) Tcp);

@@ -7,11 +7,13 @@
 //! itself; nothing here spawns a thread or asks a runtime for anything.
 //!
 //! Source: RFC 2778 with every node its own PRESENTITY and INSTANT INBOX; gossipsub v1.1 to v1.3. The
-//! parts: [`transport`] and [`discovery`] reach peers, `duty` and `strangers` say how, `overlay` decides on
-//! links, [`gossip`] says how much is pushed, [`probe`] sends signs of life, `behaviour` speaks, `driver`
-//! routes. A mesh ends when its handle says so, after its goodbye, or when its future is dropped, which is
-//! as a crash to everybody else.
+//! parts: [`transport`] and [`discovery`] reach peers, [`addresses`] reads and writes where they are,
+//! [`gossip`] says how much is pushed, [`probe`] sends signs of life, `behaviour` speaks, `driver` routes.
+//! Whom to link with, whom to dial and when to take part in discovery is decided by the machines of
+//! [`hereabouts_protocol::overlay`]. A mesh ends when its handle says so, after its goodbye, or when its
+//! future is dropped, which is as a crash to everybody else.
 
+pub mod addresses;
 pub mod clock;
 pub mod discovery;
 pub mod events;
@@ -20,14 +22,10 @@ pub mod handle;
 pub mod probe;
 pub mod transport;
 
-mod addresses;
 mod behaviour;
 mod codec;
 mod driver;
-mod duty;
 mod link_local;
-mod overlay;
-mod strangers;
 mod twice;
 
 use std::{io, pin::Pin, sync::Arc, time::Duration};
@@ -36,6 +34,7 @@ use hereabouts_protocol::{
     durable::{Change, Durability, Restored},
     identity::{InboxAddress, Presentity, Realm},
     node::{Node, NodeConfig, NodeLimits},
+    overlay::{duty::Duty, links::Overlay},
     presence::{
         information::PresenceInformation,
         record::{NodeAddress, Verifier},
@@ -45,17 +44,15 @@ use libp2p::{Multiaddr, Swarm, gossipsub, identity::Keypair, swarm};
 use rand::{SeedableRng, rngs::StdRng};
 use thiserror::Error;
 
-pub use self::overlay::NEIGHBOURS;
 use self::{
+    addresses::GivenAddress,
     behaviour::Behaviour,
     clock::Clock,
     discovery::Discovery,
     driver::Driver,
-    duty::Duty,
     events::EventLog,
     gossip::{GossipSettings, GossipSettingsError},
     handle::MeshHandle,
-    overlay::Overlay,
     transport::{MeshTransport, ReachHost},
 };
 use crate::storage::{Storage, StorageError};
@@ -70,8 +67,8 @@ pub struct MeshConfig<D, S, C> {
     pub display_name: Option<String>,
     /// Where to listen; port 0 is a free port.
     pub listen: Vec<Multiaddr>,
-    /// Peers to dial, with or without a `/p2p/` part.
-    pub peers: Vec<Multiaddr>,
+    /// Peers to dial.
+    pub peers: Vec<GivenAddress>,
     /// How peers are connected.
     pub transport: MeshTransport,
     /// Tells whether a peer's host is there when the peer itself says nothing.
@@ -90,8 +87,9 @@ pub struct MeshConfig<D, S, C> {
     pub seed: [u8; 32],
     /// Sizes.
     pub limits: NodeLimits,
-    /// Links that the node dials on its own, [`NEIGHBOURS`] unless there is a reason. While a realm has no
-    /// more nodes than that, each is linked with every other; in a larger one a dozen links are enough.
+    /// Links that the node dials on its own, [`NEIGHBOURS`](hereabouts_protocol::overlay::links::NEIGHBOURS)
+    /// unless there is a reason. While a realm has no more nodes than that, each is linked with every other;
+    /// in a larger one a dozen links are enough.
     pub neighbours: usize,
     /// How much is pushed to whom, the default unless there is a reason.
     pub gossip: GossipSettings,
@@ -148,8 +146,8 @@ where
     let mut random = StdRng::from_seed(config.seed);
     let mut overlay = Overlay::new(*swarm.local_peer_id(), config.neighbours, StdRng::from_rng(&mut random));
     let now = config.clock.now();
-    for address in config.peers {
-        overlay.handle_given(now, address);
+    for given in config.peers {
+        overlay.handle_given(now, given.address, given.peer);
     }
     for known in &config.restored.known_peers {
         if let Some(address) = addresses::told(&NodeAddress(known.address.clone())) {

@@ -3,10 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_timer::Delay;
-use hereabouts::mesh::{self, MeshConfig, clock::Clock, events::EventLog, handle::MeshHandle};
+use hereabouts::mesh::{
+    self, MeshConfig, addresses::GivenAddress, clock::Clock, events::EventLog, handle::MeshHandle,
+};
 use hereabouts_protocol::{
     identity::Presentity,
     node::NodeLimits,
+    overlay::address::{Address, Transport},
     time::{Timestamp, UnixTime, WallClock},
 };
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
@@ -15,7 +18,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng, seq::index};
 use super::{Action, World, hardware::START_SYNCS, looks, purpose, realm};
 use crate::{
     disk::{Loss, SimulatedDisk},
-    network::{PORT, tcp},
+    network::PORT,
     oracles::{self, Known},
     scenario::{DiscoveryKind, NodeSettings, Sometimes},
     verify,
@@ -250,7 +253,7 @@ impl World {
         }
     }
 
-    fn given_peers(&mut self, number: usize) -> Vec<Multiaddr> {
+    fn given_peers(&mut self, number: usize) -> Vec<GivenAddress> {
         if self.scenario.join.discovery != DiscoveryKind::Given {
             return Vec::new();
         }
@@ -258,10 +261,11 @@ impl World {
         let among = if number < self.scenario.join.given { self.scenario.nodes } else { number };
         let count = (self.scenario.join.given + 1).min(among);
         let drawn = index::sample(&mut self.random, among, count).into_iter().filter(|peer| *peer != number);
-        drawn
-            .take(self.scenario.join.given)
-            .filter_map(|peer| Some(tcp(self.network.address(self.nodes.get(peer)?.host), PORT)))
-            .collect()
+        let given = |node: &Node| {
+            let ip = self.network.address(node.host).into();
+            GivenAddress { address: Address { ip, port: PORT, transport: Transport::Tcp }, peer: None }
+        };
+        drawn.take(self.scenario.join.given).filter_map(|peer| self.nodes.get(peer).map(given)).collect()
     }
 }
 

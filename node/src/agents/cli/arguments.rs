@@ -19,6 +19,7 @@ use super::{
     help, sanitise,
     times::{Lasting, Until},
 };
+use crate::mesh::addresses::GivenAddress;
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -131,7 +132,7 @@ pub struct UpArguments {
     pub listen: Vec<Multiaddr>,
     /// The address of another node; may be given several times. Only needed where mDNS does not reach
     #[arg(long, value_name = "MULTIADDR")]
-    pub peer: Vec<Multiaddr>,
+    pub peer: Vec<GivenAddress>,
     /// Neither look for others on the LAN by mDNS nor answer
     #[arg(long)]
     pub no_mdns: bool,
@@ -373,6 +374,12 @@ mod tests {
             "here up --listen /ip4/0.0.0.0/tcp/1 --listen /ip6/::/tcp/1 --peer /ip4/10.0.0.1/udp/1/quic-v1";
         let Command::Up(up) = parsed(line).unwrap().command else { panic!() };
         assert_eq!((up.listen.len(), up.peer.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_peer_that_could_never_be_dialled_is_refused_with_the_reason() {
+        let refusal = parsed("here up --peer /dns4/bob.example.org/tcp/4001").unwrap_err().to_string();
+        assert!(refusal.contains("/ip4/… or /ip6/…"), "{refusal}");
     }
 
     #[test]

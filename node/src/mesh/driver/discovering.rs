@@ -1,14 +1,16 @@
 //! What discovery reports, and whether it is to report.
 
-use hereabouts_protocol::{identity::Presentity, time::Timestamp};
+use hereabouts_protocol::{identity::Presentity, overlay::duty::DutyOutput, time::Timestamp};
 
-use super::{Clock, Discovery, Driver, Storage};
-use crate::mesh::{discovery::Discovered, duty::DutyOutput};
+use super::{Clock, Discovery, Driver, Storage, addresses};
+use crate::mesh::discovery::Discovered;
 
 impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     pub(super) fn discovered(&mut self, now: Timestamp, discovered: Discovered) {
         for (peer, address) in discovered.0 {
-            self.overlay.handle_discovered(now, peer, address);
+            if let Some(address) = addresses::understood(&address) {
+                self.overlay.handle_discovered(now, peer, address);
+            }
             self.duty.handle_discovered(now, peer, self.overlay.links());
             self.strangers.handle_discovered(now, peer);
         }

@@ -26,7 +26,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
                 let address = endpoint.get_remote_address();
                 tracing::debug!(peer = %peer_id, %address, dialled = endpoint.is_dialer(), "connected");
-                self.overlay.handle_connected(now, peer_id, connection_id, endpoint.is_dialer(), address);
+                let (dialled, address) = (endpoint.is_dialer(), addresses::understood(address));
+                self.overlay.handle_connected(now, peer_id, connection_id, dialled, address);
             }
             SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, .. } => {
                 tracing::debug!(peer = %peer_id, ?cause, "disconnected");
@@ -41,8 +42,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             SwarmEvent::NewListenAddr { address, .. } => self.listens(address),
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listen.remove(&address);
-                if let Some(ip) = addresses::ip(&address) {
-                    self.overlay.handle_address_lost(ip);
+                if let Some(address) = addresses::understood(&address) {
+                    self.overlay.handle_address_lost(address.ip);
                 }
                 self.addresses_changed();
             }

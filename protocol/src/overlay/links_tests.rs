@@ -1,9 +1,20 @@
 use std::collections::BTreeMap;
 
-use libp2p::identity::Keypair;
 use rand::SeedableRng;
 
-use super::*;
+use super::{
+    super::{
+        dialling::{DIALLED_SHARE, DIALS_MAX, DIALS_PER_SECOND_MAX, NEIGHBOURS_OF_MANY, RETRY_MIN},
+        learning::SECOND_WAITS,
+    },
+    *,
+};
+use crate::{
+    overlay::address::Transport,
+    testing::{keypair, peer_numbered},
+};
+
+type Overlay = super::Overlay<usize>;
 
 #[test]
 fn of_two_that_find_each_other_the_first_dials_and_the_second_only_later() {
@@ -37,7 +48,7 @@ fn nobody_is_the_first_or_the_second_of_most_pairs() {
 fn a_lost_link_is_redialled_at_once_and_reported_when_that_fails() {
     let (own, peer) = two();
     let mut overlay = linked(own, peer);
-    overlay.handle_disconnected(at(1000), peer, connection(1));
+    overlay.handle_disconnected(at(1000), peer, 1);
     assert_eq!(
         overlay.run(1000),
         [OverlayOutput::LinkDown { peer }, OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]
@@ -55,7 +66,7 @@ fn a_lost_link_is_redialled_at_once_and_reported_when_that_fails() {
 fn a_redial_that_gets_no_answer_is_told_from_one_that_is_refused() {
     let (own, peer) = two();
     let mut overlay = linked(own, peer);
-    overlay.handle_disconnected(at(1000), peer, connection(1));
+    overlay.handle_disconnected(at(1000), peer, 1);
     overlay.run(1000);
     overlay.handle_dial_failed(at(5000), peer, DialFailure::Unreachable);
     assert_eq!(overlay.run(5000), [OverlayOutput::Unreachable { peer, was_linked: true, refused: false }]);
@@ -63,14 +74,13 @@ fn a_redial_that_gets_no_answer_is_told_from_one_that_is_refused() {
 
 #[test]
 fn one_that_was_lost_is_dialled_now_and_then_though_links_are_enough() {
-    let own = PeerId::random();
-    let mut overlay = Overlay::new(own, 2, StdRng::seed_from_u64(1));
+    let mut overlay = Overlay::new(peer_numbered(0), 2, StdRng::seed_from_u64(1));
     for number in 1..=3 {
-        let peer = PeerId::random();
-        overlay.handle_connected(at(0), peer, connection(number), true, &tcp(9));
-        overlay.handle_identified(at(0), peer, connection(number), true);
+        let peer = peer_numbered(number);
+        overlay.handle_connected(at(0), peer, number, true, Some(tcp(9)));
+        overlay.handle_identified(at(0), peer, number, true);
     }
-    let lost = PeerId::random();
+    let lost = peer_numbered(4);
     overlay.handle_record(at(0), lost, vec![tcp(1)]);
     overlay.handle_lost(lost);
     let dials = (0..60).filter(|second| {
@@ -89,21 +99,21 @@ fn one_that_was_lost_is_dialled_now_and_then_though_links_are_enough() {
 fn a_host_is_tried_over_tcp_and_where_its_link_is() {
     let (own, peer) = two();
     let mut overlay = linked(own, peer);
-    let quic = "/ip4/10.0.0.7/udp/4001/quic-v1".parse().unwrap();
-    let elsewhere: Multiaddr = "/ip4/10.9.9.9/tcp/4001".parse().unwrap();
+    let quic = Address { transport: Transport::Quic, ..tcp(7) };
+    let elsewhere = Address { ip: [10, 9, 9, 9].into(), ..tcp(1) };
     overlay.handle_record(at(10), peer, vec![quic, elsewhere, tcp(1)]);
     assert_eq!(overlay.reach_addresses(&peer), [tcp(1)]);
-    assert_eq!(overlay.reach_addresses(&PeerId::random()), []);
+    assert_eq!(overlay.reach_addresses(&peer_numbered(0)), []);
 }
 
 #[test]
 fn a_connection_that_breaks_before_its_peer_said_what_it_is_is_confirmed_too() {
     let (own, peer) = two();
     let mut overlay = overlay(own);
-    overlay.handle_connected(at(0), peer, connection(1), false, &tcp(9));
+    overlay.handle_connected(at(0), peer, 1, false, Some(tcp(9)));
     overlay.handle_record(at(1), peer, vec![tcp(1)]);
     overlay.run(1);
-    overlay.handle_disconnected(at(2), peer, connection(1));
+    overlay.handle_disconnected(at(2), peer, 1);
     assert_eq!(overlay.run(2), [OverlayOutput::Dial { peer, addresses: vec![tcp(1)] }]);
     overlay.handle_dial_failed(at(3), peer, DialFailure::Refused);
     assert_eq!(overlay.run(3), [OverlayOutput::Unreachable { peer, was_linked: true, refused: true }]);
@@ -114,7 +124,7 @@ fn who_said_goodbye_is_not_redialled_until_it_is_found_anew() {
     let (own, peer) = two();
     let mut overlay = linked(own, peer);
     overlay.handle_departed(peer);
-    overlay.handle_disconnected(at(1000), peer, connection(1));
+    overlay.handle_disconnected(at(1000), peer, 1);
     assert_eq!(overlay.run(1000), [OverlayOutput::LinkDown { peer }]);
     assert_eq!(overlay.poll_timeout(), None);
     overlay.handle_discovered(at(2000), peer, tcp(2));
@@ -127,9 +137,9 @@ fn a_foreign_peer_is_blocked_until_a_new_address_of_it_is_seen() {
     let mut overlay = overlay(own);
     overlay.handle_discovered(at(0), peer, tcp(1));
     overlay.run(0);
-    overlay.handle_connected(at(1), peer, connection(1), true, &tcp(1));
-    overlay.handle_identified(at(2), peer, connection(1), false);
-    overlay.handle_disconnected(at(3), peer, connection(1));
+    overlay.handle_connected(at(1), peer, 1, true, Some(tcp(1)));
+    overlay.handle_identified(at(2), peer, 1, false);
+    overlay.handle_disconnected(at(3), peer, 1);
     let outputs = overlay.run(3);
     assert!(outputs.contains(&OverlayOutput::Block(peer)), "{outputs:?}");
     overlay.handle_discovered(at(4), peer, tcp(1));
@@ -144,9 +154,9 @@ fn a_foreign_peer_is_blocked_until_a_new_address_of_it_is_seen() {
 fn who_does_not_say_what_it_is_is_disconnected_and_tried_again_with_growing_waits() {
     let (own, peer) = two();
     let mut overlay = overlay(own);
-    overlay.handle_connected(at(0), peer, connection(1), false, &tcp(1));
+    overlay.handle_connected(at(0), peer, 1, false, Some(tcp(1)));
     assert_eq!(overlay.poll_timeout(), Some(at(0) + IDENTIFY_WITHIN));
-    assert_eq!(overlay.run(5000), [OverlayOutput::Close(connection(1))]);
+    assert_eq!(overlay.run(5000), [OverlayOutput::Close(1)]);
     assert_eq!(overlay.poll_timeout(), None);
 }
 
@@ -162,8 +172,8 @@ fn a_peer_that_closes_before_it_says_what_it_is_is_not_dialled_in_a_loop() {
             assert!(!unreachable, "it proved its key, so it is there");
             if matches!(output, OverlayOutput::Dial { .. }) {
                 dials += 1;
-                overlay.handle_connected(at(now), peer, connection(dials), true, &tcp(1));
-                overlay.handle_disconnected(at(now), peer, connection(dials));
+                overlay.handle_connected(at(now), peer, dials, true, Some(tcp(1)));
+                overlay.handle_disconnected(at(now), peer, dials);
             }
         }
     }
@@ -174,12 +184,12 @@ fn a_peer_that_closes_before_it_says_what_it_is_is_not_dialled_in_a_loop() {
 fn the_dead_end_of_a_link_and_the_connection_that_came_back_give_way_to_a_new_one() {
     let (own, peer) = two();
     let mut overlay = linked(own, peer);
-    overlay.handle_connected(at(60_000), peer, connection(2), false, &tcp(1));
-    overlay.handle_identified(at(60_001), peer, connection(2), true);
-    let both = [OverlayOutput::Close(connection(1)), OverlayOutput::Close(connection(2))];
+    overlay.handle_connected(at(60_000), peer, 2, false, Some(tcp(1)));
+    overlay.handle_identified(at(60_001), peer, 2, true);
+    let both = [OverlayOutput::Close(1), OverlayOutput::Close(2)];
     assert_eq!(overlay.run(61_000), both, "gossip would stay on the one that is dead");
-    overlay.handle_disconnected(at(61_001), peer, connection(1));
-    overlay.handle_disconnected(at(61_001), peer, connection(2));
+    overlay.handle_disconnected(at(61_001), peer, 1);
+    overlay.handle_disconnected(at(61_001), peer, 2);
     let outputs = overlay.run(61_001);
     assert!(
         matches!(outputs[..], [OverlayOutput::LinkDown { .. }, OverlayOutput::Dial { .. }]),
@@ -191,14 +201,14 @@ fn the_dead_end_of_a_link_and_the_connection_that_came_back_give_way_to_a_new_on
 fn dead_ends_that_a_peer_left_when_it_changed_its_address_twice_give_way_too() {
     let (own, peer) = two();
     let mut overlay = linked(own, peer);
-    overlay.handle_disconnected(at(900), peer, connection(1));
+    overlay.handle_disconnected(at(900), peer, 1);
     for number in [2, 3] {
-        overlay.handle_connected(at(1000), peer, connection(number), false, &tcp(1));
-        overlay.handle_identified(at(1001), peer, connection(number), true);
+        overlay.handle_connected(at(1000), peer, number, false, Some(tcp(1)));
+        overlay.handle_identified(at(1001), peer, number, true);
     }
     overlay.run(1001);
     assert_eq!(overlay.run(3000), [], "the peer dialled both, and knows which is the newer");
-    let both = [OverlayOutput::Close(connection(2)), OverlayOutput::Close(connection(3))];
+    let both = [OverlayOutput::Close(2), OverlayOutput::Close(3)];
     assert_eq!(overlay.run(4000), both);
 }
 
@@ -208,9 +218,9 @@ fn what_was_reached_from_an_address_that_is_gone_is_reached_anew() {
     let mut overlay = linked(own, peer);
     overlay.handle_address_lost("192.0.2.7".parse().unwrap());
     assert_eq!(overlay.run(1_000), [], "another network");
-    let there = addresses::ip(&tcp(1)).unwrap();
+    let there = tcp(1).ip;
     overlay.handle_address_lost(there);
-    assert_eq!(overlay.run(1_000), [OverlayOutput::Close(connection(1))]);
+    assert_eq!(overlay.run(1_000), [OverlayOutput::Close(1)]);
 }
 
 #[test]
@@ -266,13 +276,13 @@ fn of_two_connections_both_ends_keep_the_same_one() {
     // Connection 1 was dialled by the first, connection 2 by the second; seen from both ends.
     for (own, peer, dialled_first) in [(first, second, true), (second, first, false)] {
         let mut overlay = overlay(own);
-        overlay.handle_connected(at(0), peer, connection(1), dialled_first, &tcp(1));
-        overlay.handle_connected(at(0), peer, connection(2), !dialled_first, &tcp(1));
-        overlay.handle_identified(at(1), peer, connection(1), true);
-        overlay.handle_identified(at(1), peer, connection(2), true);
+        overlay.handle_connected(at(0), peer, 1, dialled_first, Some(tcp(1)));
+        overlay.handle_connected(at(0), peer, 2, !dialled_first, Some(tcp(1)));
+        overlay.handle_identified(at(1), peer, 1, true);
+        overlay.handle_identified(at(1), peer, 2, true);
         overlay.run(1);
-        assert_eq!(overlay.run(1000), [OverlayOutput::Close(connection(2))]);
-        overlay.handle_disconnected(at(1001), peer, connection(2));
+        assert_eq!(overlay.run(1000), [OverlayOutput::Close(2)]);
+        overlay.handle_disconnected(at(1001), peer, 2);
         assert_eq!(overlay.run(1001), [], "the link stands");
         assert_eq!(overlay.links(), 1);
     }
@@ -289,12 +299,12 @@ fn a_small_realm_is_a_full_mesh_and_in_a_large_one_links_are_few() {
         let mut linked = BTreeMap::new();
         for now in 0..500 {
             let dialled = overlay.run(now);
-            assert!(overlay.dials.len() <= DIALS_MAX);
+            assert!(overlay.peers.dials() <= DIALS_MAX);
             for output in dialled {
                 let OverlayOutput::Dial { peer, addresses } = output else { continue };
-                let id = connection(linked.len() + 1);
+                let id = linked.len() + 1;
                 linked.insert(peer, id);
-                overlay.handle_connected(at(now), peer, id, true, &addresses[0]);
+                overlay.handle_connected(at(now), peer, id, true, Some(addresses[0]));
                 overlay.handle_identified(at(now), peer, id, true);
             }
         }
@@ -318,12 +328,12 @@ fn when_most_are_gone_links_are_made_with_those_that_are_left() {
                 continue;
             }
             links += 1;
-            overlay.handle_connected(at(now), dialled, connection(links), true, &addresses[0]);
-            overlay.handle_identified(at(now), dialled, connection(links), true);
+            overlay.handle_connected(at(now), dialled, links, true, Some(addresses[0]));
+            overlay.handle_identified(at(now), dialled, links, true);
         }
         if now == 60_000 {
             for gone in (31..=99).map(peer) {
-                let connections = overlay.peers[&gone].connections.iter().map(|one| one.id);
+                let connections = overlay.peers.get(&gone).unwrap().connections.iter().map(|one| one.id);
                 for connection in connections.collect::<Vec<_>>() {
                     overlay.handle_disconnected(at(now), gone, connection);
                 }
@@ -341,8 +351,8 @@ fn nobody_is_surrounded_by_those_that_dial_it() {
     let (others, strangers) = peers.split_at(50);
     let mut overlay = overlay(own);
     for (number, peer) in strangers.iter().enumerate() {
-        overlay.handle_connected(at(0), *peer, connection(number), false, &tcp(1));
-        overlay.handle_identified(at(0), *peer, connection(number), true);
+        overlay.handle_connected(at(0), *peer, number, false, Some(tcp(1)));
+        overlay.handle_identified(at(0), *peer, number, true);
     }
     assert!(overlay.links() > NEIGHBOURS);
     for peer in others {
@@ -353,8 +363,8 @@ fn nobody_is_surrounded_by_those_that_dial_it() {
         for output in overlay.run(now) {
             let OverlayOutput::Dial { peer, addresses } = output else { continue };
             dialled += 1;
-            overlay.handle_connected(at(now), peer, connection(100 + dialled), true, &addresses[0]);
-            overlay.handle_identified(at(now), peer, connection(100 + dialled), true);
+            overlay.handle_connected(at(now), peer, 100 + dialled, true, Some(addresses[0]));
+            overlay.handle_identified(at(now), peer, 100 + dialled, true);
         }
     }
     assert_eq!(dialled, NEIGHBOURS_OF_MANY / DIALLED_SHARE);
@@ -364,20 +374,20 @@ fn nobody_is_surrounded_by_those_that_dial_it() {
 fn a_given_address_is_tried_until_it_answers_and_again_when_it_is_lost() {
     let (own, peer) = two();
     let mut overlay = overlay(own);
-    overlay.handle_given(at(0), tcp(9));
-    assert_eq!(overlay.run(0), [OverlayOutput::DialGiven(tcp(9))]);
-    overlay.handle_given_dialling(&tcp(9), connection(1));
-    overlay.handle_given_failed(at(1), connection(1));
-    assert_eq!(overlay.run(1001), [OverlayOutput::DialGiven(tcp(9))]);
-    overlay.handle_given_dialling(&tcp(9), connection(2));
-    overlay.handle_connected(at(1002), peer, connection(2), true, &tcp(9));
-    overlay.handle_identified(at(1003), peer, connection(2), true);
+    overlay.handle_given(at(0), tcp(9), None);
+    assert_eq!(overlay.run(0), [OverlayOutput::DialGiven { address: tcp(9), named: None }]);
+    overlay.handle_given_dialling(tcp(9), None, 1);
+    overlay.handle_given_failed(at(1), 1);
+    assert_eq!(overlay.run(1001), [OverlayOutput::DialGiven { address: tcp(9), named: None }]);
+    overlay.handle_given_dialling(tcp(9), None, 2);
+    overlay.handle_connected(at(1002), peer, 2, true, Some(tcp(9)));
+    overlay.handle_identified(at(1003), peer, 2, true);
     overlay.run(1003);
     assert_eq!(overlay.poll_timeout(), None);
     overlay.handle_departed(peer);
-    overlay.handle_disconnected(at(2000), peer, connection(2));
+    overlay.handle_disconnected(at(2000), peer, 2);
     overlay.run(2000);
-    assert_eq!(overlay.run(3000), [OverlayOutput::DialGiven(tcp(9))]);
+    assert_eq!(overlay.run(3000), [OverlayOutput::DialGiven { address: tcp(9), named: None }]);
 }
 
 #[test]
@@ -386,15 +396,15 @@ fn an_address_where_somebody_else_answers_is_forgotten() {
     let mut overlay = overlay(own);
     overlay.handle_discovered(at(0), peer, tcp(1));
     overlay.handle_discovered(at(0), peer, tcp(2));
-    overlay.handle_wrong_peer(peer, &tcp(1));
+    overlay.handle_wrong_peer(peer, tcp(1));
     assert_eq!(overlay.addresses(&peer), [tcp(2)]);
 }
 
 #[test]
 fn made_up_peers_that_refuse_are_dialled_no_more_than_so_often_in_a_second() {
     let mut overlay = overlay(peer(0));
-    for _ in 0..1000 {
-        overlay.handle_discovered(at(0), PeerId::random(), tcp(1));
+    for number in 0..1000 {
+        overlay.handle_discovered(at(0), peer_numbered(number), tcp(1));
     }
     let mut dials = BTreeMap::new();
     for millis in (0..10_000).step_by(20) {
@@ -410,7 +420,7 @@ fn made_up_peers_that_refuse_are_dialled_no_more_than_so_often_in_a_second() {
 }
 
 impl Overlay {
-    fn run(&mut self, now: u64) -> Vec<OverlayOutput> {
+    fn run(&mut self, now: u64) -> Vec<OverlayOutput<usize>> {
         self.handle_timeout(at(now));
         std::iter::from_fn(|| self.poll_output()).collect()
     }
@@ -420,8 +430,8 @@ fn linked(own: PeerId, peer: PeerId) -> Overlay {
     let mut overlay = overlay(own);
     overlay.handle_discovered(at(0), peer, tcp(1));
     overlay.run(500);
-    overlay.handle_connected(at(501), peer, connection(1), true, &tcp(1));
-    overlay.handle_identified(at(502), peer, connection(1), true);
+    overlay.handle_connected(at(501), peer, 1, true, Some(tcp(1)));
+    overlay.handle_identified(at(502), peer, 1, true);
     let outputs = overlay.run(502);
     assert!(outputs.contains(&OverlayOutput::LinkEstablished { peer, dialled: true }), "{outputs:?}");
     overlay
@@ -437,15 +447,11 @@ fn two() -> (PeerId, PeerId) {
 }
 
 fn peer(number: u8) -> PeerId {
-    Keypair::ed25519_from_bytes([number; 32]).unwrap().public().to_peer_id()
+    keypair(number).public().to_peer_id()
 }
 
-fn tcp(number: u8) -> Multiaddr {
-    format!("/ip4/10.0.0.{number}/tcp/4000").parse().unwrap()
-}
-
-fn connection(number: usize) -> ConnectionId {
-    ConnectionId::new_unchecked(number)
+fn tcp(number: u8) -> Address {
+    Address { ip: [10, 0, 0, number].into(), port: 4000, transport: Transport::Tcp }
 }
 
 fn at(millis: u64) -> Timestamp {

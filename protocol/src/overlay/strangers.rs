@@ -1,7 +1,7 @@
 //! Strangers: peers that discovery sees and of whom nobody here knows.
 //!
 //! **Decides** which of the peers that discovery told of are worth a dial although no more links are wanted.
-//! **Leaves** the dial to the overlay.
+//! **Leaves** the dial to [`super::links`].
 //!
 //! Two meshes that come to be on one segment are each linked within as they want to be, so that nobody of the
 //! one would dial anybody of the other. A peer that the presence service does not show present
@@ -12,12 +12,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use hereabouts_protocol::time::Timestamp;
-use libp2p::PeerId;
+use libp2p_identity::PeerId;
 
-/// Peers that may be strangers.
+use crate::time::Timestamp;
+
+/// Peers that may be strangers. Feed it with the `handle_*` methods, drain [`Self::poll_output`], and call
+/// [`Self::handle_timeout`] when [`Self::poll_timeout`] says so.
 #[derive(Debug, Default)]
-pub(super) struct Strangers {
+pub struct Strangers {
     /// Peers that were seen, and when they are to be known.
     waiting: BTreeMap<PeerId, Timestamp>,
     next_at: Timestamp,
@@ -26,7 +28,7 @@ pub(super) struct Strangers {
 
 impl Strangers {
     /// Discovery saw a peer.
-    pub(super) fn handle_discovered(&mut self, now: Timestamp, peer: PeerId) {
+    pub fn handle_discovered(&mut self, now: Timestamp, peer: PeerId) {
         if self.waiting.is_empty() {
             self.next_at = self.next_at.max(now + KNOWN_WITHIN);
         }
@@ -36,7 +38,7 @@ impl Strangers {
     }
 
     /// Acts on what is due, given who is known.
-    pub(super) fn handle_timeout(&mut self, now: Timestamp, is_known: impl Fn(&PeerId) -> bool) {
+    pub fn handle_timeout(&mut self, now: Timestamp, is_known: impl Fn(&PeerId) -> bool) {
         if now < self.next_at {
             return;
         }
@@ -51,12 +53,12 @@ impl Strangers {
     }
 
     /// Whom to dial.
-    pub(super) fn poll_output(&mut self) -> Option<PeerId> {
+    pub fn poll_output(&mut self) -> Option<PeerId> {
         self.dial.take()
     }
 
     /// When [`Self::handle_timeout`] is due next.
-    pub(super) fn poll_timeout(&self) -> Option<Timestamp> {
+    pub fn poll_timeout(&self) -> Option<Timestamp> {
         (!self.waiting.is_empty()).then_some(self.next_at)
     }
 }
@@ -69,6 +71,7 @@ const WAITING_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::peer_numbered;
 
     fn seconds(seconds: u64) -> Timestamp {
         Timestamp::START + Duration::from_secs(seconds)
@@ -77,7 +80,7 @@ mod tests {
     #[test]
     fn who_becomes_known_is_no_stranger() {
         let mut strangers = Strangers::default();
-        strangers.handle_discovered(seconds(0), PeerId::random());
+        strangers.handle_discovered(seconds(0), peer_numbered(0));
         assert_eq!(strangers.poll_timeout(), Some(seconds(10)));
         strangers.handle_timeout(seconds(10), |_| true);
         assert_eq!((strangers.poll_output(), strangers.poll_timeout()), (None, None));
@@ -86,7 +89,7 @@ mod tests {
     #[test]
     fn strangers_are_dialled_one_in_a_second_until_they_are_known() {
         let mut strangers = Strangers::default();
-        (0..1000).for_each(|_| strangers.handle_discovered(seconds(0), PeerId::random()));
+        (0..1000).for_each(|number| strangers.handle_discovered(seconds(0), peer_numbered(number)));
         strangers.handle_timeout(seconds(9), |_| false);
         assert_eq!(strangers.poll_output(), None);
         for second in 10..20 {

@@ -1,18 +1,16 @@
 //! A peer as the overlay knows it: where it may be reached, its connections, and when it is to be dialled.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
-use hereabouts_protocol::{durable::ADDRESSES_PER_PEER_MAX, time::Timestamp};
-use libp2p::{Multiaddr, swarm::ConnectionId};
-
-use super::addresses;
+use super::address::Address;
+use crate::{durable::ADDRESSES_PER_PEER_MAX, time::Timestamp};
 
 #[derive(Debug)]
-pub(super) struct Peer {
-    pub(super) addresses: Vec<Multiaddr>,
-    pub(super) last_reached: Option<Multiaddr>,
+pub(super) struct Peer<C> {
+    pub(super) addresses: Vec<Address>,
+    pub(super) last_reached: Option<Address>,
     pub(super) remote_ip: Option<IpAddr>,
-    pub(super) connections: Vec<Connection>,
+    pub(super) connections: Vec<Connection<C>>,
     pub(super) linked: bool,
     pub(super) departed: bool,
     /// Its link was lost, and the redial that tells whether it is gone has not ended.
@@ -26,7 +24,7 @@ pub(super) struct Peer {
     pub(super) rejected: u32,
 }
 
-impl Peer {
+impl<C> Peer<C> {
     pub(super) fn new() -> Self {
         Self {
             addresses: Vec::new(),
@@ -47,11 +45,11 @@ impl Peer {
 
     /// Whether this node made one of the connections.
     pub(super) fn dialled(&self) -> bool {
-        self.connections.iter().any(|connection| connection.dialled.is_some())
+        self.connections.iter().any(|connection| connection.dialled)
     }
 
     /// Adds an address, the oldest making room; whether it was new.
-    pub(super) fn learn(&mut self, address: Multiaddr) -> bool {
+    pub(super) fn learn(&mut self, address: Address) -> bool {
         if self.addresses.contains(&address) {
             return false;
         }
@@ -72,19 +70,18 @@ impl Peer {
 
     /// The addresses for the next try; when confirming a loss first of all where the link was. Every third
     /// try takes QUIC too.
-    pub(super) fn dialable(&self) -> Vec<Multiaddr> {
+    pub(super) fn dialable(&self) -> Vec<Address> {
         if self.confirming {
             let tcp = self.tcp_or_all();
             let there: Vec<_> =
-                tcp.iter().filter(|address| addresses::ip(address) == self.remote_ip).cloned().collect();
+                tcp.iter().copied().filter(|address| Some(address.ip) == self.remote_ip).collect();
             return if there.is_empty() { tcp } else { there };
         }
         if self.tries % 3 == 2 { self.addresses.clone() } else { self.tcp_or_all() }
     }
 
-    pub(super) fn tcp_or_all(&self) -> Vec<Multiaddr> {
-        let tcp: Vec<_> =
-            self.addresses.iter().filter(|address| addresses::is_tcp(address)).cloned().collect();
+    pub(super) fn tcp_or_all(&self) -> Vec<Address> {
+        let tcp: Vec<_> = self.addresses.iter().copied().filter(Address::is_tcp).collect();
         if tcp.is_empty() { self.addresses.clone() } else { tcp }
     }
 }
@@ -106,13 +103,42 @@ impl Urgency {
 }
 
 #[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) id: ConnectionId,
+pub(super) struct Connection<C> {
+    pub(super) id: C,
     pub(super) since: Timestamp,
-    /// Where this node dialled it, if it did.
-    pub(super) dialled: Option<Multiaddr>,
+    /// Whether this node made it.
+    pub(super) dialled: bool,
+    /// Where the other end is, if that is known.
+    pub(super) address: Option<Address>,
     pub(super) identify_by: Option<Timestamp>,
+}
+
+/// Which connections this end closes. Of those that were made at about the same time, those that the second
+/// dialled, if there is one that the first did, or else all but the newest. Otherwise, and if the peer did
+/// not do its part within [`SETTLED_WITHIN`], all.
+pub(super) fn superfluous<C: Copy + Ord>(
+    now: Timestamp,
+    own_is_first: bool,
+    connections: &[Connection<C>],
+) -> Vec<C> {
+    let oldest = connections.iter().map(|connection| connection.since).min().unwrap_or_default();
+    let newest = connections.iter().max_by_key(|connection| (connection.since, connection.id));
+    let Some(newest) = newest else { return Vec::new() };
+    if newest.since.since(oldest) > SAME_TIME || now.since(newest.since) > SETTLED_WITHIN {
+        return connections.iter().map(|connection| connection.id).collect();
+    }
+    let by_first = |connection: &&Connection<C>| connection.dialled == own_is_first;
+    let kept = connections.iter().filter(by_first).max_by_key(|connection| connection.id).unwrap_or(newest);
+    // Only the end that dialled knows which of several that one end dialled is the newest.
+    let mine = |one: &&Connection<C>| one.dialled || by_first(&kept) != by_first(one);
+    connections.iter().filter(|one| one.id != kept.id).filter(mine).map(|one| one.id).collect()
 }
 
 /// After so many tries in vain a peer is dialled only while few dials are under way.
 pub(super) const TRIES_FEW: u32 = 3;
+/// How long two connections with one peer are left alone. Both ends know of both by then.
+pub(super) const SETTLE_DUPLICATES: Duration = Duration::from_secs(1);
+/// By when the peer too has closed what is superfluous. Longer than [`SETTLE_DUPLICATES`].
+const SETTLED_WITHIN: Duration = Duration::from_millis(2500);
+/// Two connections made within this are a simultaneous dial.
+const SAME_TIME: Duration = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! Duty: who takes part in discovery, so that neither a start of many nor quiet makes a storm.
 //!
 //! **Decides** whether this node looks for others and answers those that look. **Leaves** the looking to
-//! `discovery`, dialling to the overlay.
+//! the driver, dialling to [`super::links`].
 //!
 //! Where everybody answers every question, N hosts that start together make N² packets, and each hears N of
 //! them whenever one asks. But a newcomer needs a dozen links only, and learns the rest over them. So where
@@ -19,17 +19,20 @@
 //! with them alone make a mesh of hubs and of long ways. So once after each beginning, when records have told
 //! of many, and when many return at once, [`MIXED`] links with any of these are asked for.
 //!
-//! The shape is that of the machines in `protocol`; there is no end.
+//! There is no end: a node has its part for as long as it runs.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use hereabouts_protocol::time::Timestamp;
-use libp2p::PeerId;
+use libp2p_identity::PeerId;
 use rand::{RngExt, rngs::StdRng, seq::IteratorRandom};
 
-/// Whether one node takes part in discovery.
+use super::links::NEIGHBOURS;
+use crate::time::Timestamp;
+
+/// Whether one node takes part in discovery. Feed it with the `handle_*` methods, drain
+/// [`Self::poll_output`], and call [`Self::handle_timeout`] when [`Self::poll_timeout`] says so.
 #[derive(Debug)]
-pub(super) struct Duty {
+pub struct Duty {
     /// Whether there are so many that lots decide.
     many: bool,
     lot: f64,
@@ -60,7 +63,7 @@ pub(super) struct Duty {
 
 impl Duty {
     /// Active, as discovery is from the start.
-    pub(super) fn new(now: Timestamp, random: StdRng) -> Self {
+    pub fn new(now: Timestamp, random: StdRng) -> Self {
         let mut duty = Self {
             many: false,
             lot: 0.0,
@@ -86,7 +89,7 @@ impl Duty {
     }
 
     /// Discovery told of a peer, when this node had so many links.
-    pub(super) fn handle_discovered(&mut self, now: Timestamp, peer: PeerId, links: usize) {
+    pub fn handle_discovered(&mut self, now: Timestamp, peer: PeerId, links: usize) {
         self.links = links;
         if self.heard.len() < COUNTED_MAX {
             self.heard.insert(peer);
@@ -96,20 +99,20 @@ impl Duty {
     }
 
     /// An address of this node came or went: who is there is another question now.
-    pub(super) fn handle_moved(&mut self, now: Timestamp) {
+    pub fn handle_moved(&mut self, now: Timestamp) {
         self.begin_anew();
         self.look_at = self.look_at.min(now + LOOK_FIRST);
         self.decide(now);
     }
 
     /// A link was lost.
-    pub(super) fn handle_link_lost(&mut self, now: Timestamp) {
+    pub fn handle_link_lost(&mut self, now: Timestamp) {
         self.look_at = self.look_at.min(now + LOOK_SOON);
     }
 
     /// Somebody returned who was lost. Many at once are the other part of a mesh that was split: there is
     /// hardly a link with them yet.
-    pub(super) fn handle_returned(&mut self, now: Timestamp) {
+    pub fn handle_returned(&mut self, now: Timestamp) {
         let (since, count) = &mut self.returned;
         if now.since(*since) > RETURNED_WITHIN {
             (*since, *count) = (now, 0);
@@ -123,7 +126,7 @@ impl Duty {
 
     /// Acts on what is due. To be told how many others are shown present, and whether the overlay has fewer
     /// links than it wants.
-    pub(super) fn handle_timeout(&mut self, now: Timestamp, present: usize, lacks_links: bool) {
+    pub fn handle_timeout(&mut self, now: Timestamp, present: usize, lacks_links: bool) {
         if now < self.look_at {
             return;
         }
@@ -148,7 +151,7 @@ impl Duty {
     }
 
     /// What is to be done next.
-    pub(super) fn poll_output(&mut self) -> Option<DutyOutput> {
+    pub fn poll_output(&mut self) -> Option<DutyOutput> {
         if std::mem::replace(&mut self.told, self.active) != self.active {
             return Some(DutyOutput::Active(self.active));
         }
@@ -156,12 +159,12 @@ impl Duty {
     }
 
     /// When [`Self::handle_timeout`] is due next.
-    pub(super) fn poll_timeout(&self) -> Timestamp {
+    pub fn poll_timeout(&self) -> Timestamp {
         self.look_at
     }
 
     /// So many of these, drawn at random.
-    pub(super) fn sample<T>(&mut self, of: impl Iterator<Item = T>, count: usize) -> Vec<T> {
+    pub fn sample<T>(&mut self, of: impl Iterator<Item = T>, count: usize) -> Vec<T> {
         of.sample(&mut self.random, count)
     }
 
@@ -187,7 +190,7 @@ impl Duty {
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DutyOutput {
+pub enum DutyOutput {
     /// Whether discovery is to be active from now on.
     Active(bool),
     /// Dial so many of all that are present, drawn at random, even if no more links are wanted.
@@ -195,7 +198,7 @@ pub(super) enum DutyOutput {
 }
 
 /// From here on lots decide: the links of a node that is linked with everybody.
-const MANY: usize = super::NEIGHBOURS;
+const MANY: usize = NEIGHBOURS;
 /// And no longer below this, so that one who comes and goes makes nobody ask again and again.
 const FEW: usize = MANY * 3 / 4;
 /// How many are to take part: twice as many as a newcomer links with, so that hardly ever all of those that
@@ -231,6 +234,7 @@ mod tests {
     use rand::SeedableRng;
 
     use super::*;
+    use crate::testing::peer_numbered;
 
     fn duty(seed: u64) -> Duty {
         Duty::new(Timestamp::START, StdRng::seed_from_u64(seed))
@@ -248,7 +252,8 @@ mod tests {
     }
 
     fn hear(duty: &mut Duty, now: Timestamp, peers: usize) {
-        (0..peers).for_each(|_| duty.handle_discovered(now, PeerId::random(), 0));
+        let known = duty.heard.len();
+        (known..known + peers).for_each(|number| duty.handle_discovered(now, peer_numbered(number), 0));
     }
 
     #[test]
@@ -342,7 +347,7 @@ mod tests {
         let mut duty = (0..).map(duty).find(|duty| duty.lot < 0.01).unwrap();
         hear(&mut duty, seconds(1), 200);
         assert!(duty.active);
-        duty.handle_discovered(seconds(1), PeerId::random(), TAKEN_MAX);
+        duty.handle_discovered(seconds(1), peer_numbered(0), TAKEN_MAX);
         assert!(!duty.active);
         pass(&mut duty, seconds(3), 200, false);
         assert!(duty.active);
