@@ -5,7 +5,7 @@
 //! `/p2p/…` or nothing. **Leaves** which of these addresses are any good to
 //! [`hereabouts_protocol::overlay::address`].
 
-use std::str::FromStr;
+use std::{net::IpAddr, str::FromStr};
 
 use hereabouts_protocol::{
     overlay::address::{self, Address, Transport},
@@ -68,7 +68,8 @@ pub(super) fn understood(written: &Multiaddr) -> Option<Address> {
     let mut parts = written.iter();
     let ip = match parts.next()? {
         Protocol::Ip4(ip) => ip.into(),
-        Protocol::Ip6(ip) => ip.into(),
+        // An address of IPv4 is one and the same host however it is written.
+        Protocol::Ip6(ip) => IpAddr::from(ip).to_canonical(),
         _ => return None,
     };
     let (port, transport) = match parts.next()? {
@@ -116,6 +117,12 @@ mod tests {
             let with_peer = format!("{text}/p2p/{PEER}").parse().unwrap();
             assert_eq!(understood(&with_peer).map(written), Some(multiaddr));
         }
+    }
+
+    #[test]
+    fn nobody_hides_an_address_of_ipv4_in_one_of_ipv6() {
+        let hidden = understood(&"/ip6/::ffff:127.0.0.1/tcp/1".parse().unwrap()).unwrap();
+        assert_eq!(written(hidden).to_string(), "/ip4/127.0.0.1/tcp/1");
     }
 
     #[test]

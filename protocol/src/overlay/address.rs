@@ -11,7 +11,7 @@ use crate::presence::record::ADDRESSES_MAX;
 /// Where a node listens, or is dialled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
-    /// The host.
+    /// The host; an address of IPv4 is never written as one of IPv6.
     pub ip: IpAddr,
     /// The port of the transport.
     pub port: u16,

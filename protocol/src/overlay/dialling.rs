@@ -8,6 +8,9 @@
 //! that were tried more often than [`TRIES_FEW`] in vain. All but the first are dialled while links are
 //! missing only; of the last there is one every [`STRAY_INTERVAL`] in any case.
 //!
+//! A host from which so many are connected that one more would be closed is dialled only to find out whether
+//! a peer whose link was lost is gone.
+//!
 //! Limits: [`DIALS_MAX`] dials under way, [`DIALS_AGAIN_MAX`] for those that were tried often, and
 //! [`DIALS_PER_SECOND_MAX`] begun in a second, not counting lost links: a dial too many waits.
 
@@ -17,6 +20,7 @@ use libp2p_identity::PeerId;
 use rand::RngExt;
 
 use super::{
+    address::Address,
     links::{Overlay, OverlayOutput},
     peer::Urgency,
 };
@@ -97,6 +101,15 @@ impl<C: Copy + Ord> Overlay<C> {
             if std::mem::take(&mut known.confirming) {
                 let (was_linked, refused) = (true, false);
                 self.outputs.push_back(OverlayOutput::Unreachable { peer, was_linked, refused });
+            }
+            return;
+        }
+        let confirming = known.confirming;
+        let has_room = |at: &Address| confirming || self.peers.has_link_room_at(&peer, at.ip);
+        let addresses: Vec<_> = addresses.into_iter().filter(has_room).collect();
+        if addresses.is_empty() {
+            if let Some(known) = self.peers.get_mut(&peer) {
+                known.dial_at = Some(now + RETRY_MAX);
             }
             return;
         }

@@ -8,8 +8,9 @@
 //! forgotten. A new address makes a peer worth a try at once, and the waits that earlier failures made begin
 //! anew.
 //!
-//! Limit: [`ADDRESSES_PER_PEER_MAX`](crate::durable::ADDRESSES_PER_PEER_MAX) addresses of a peer, of which
-//! the oldest makes room.
+//! Limits: [`ADDRESSES_PER_PEER_MAX`](crate::durable::ADDRESSES_PER_PEER_MAX) addresses of a peer, of which
+//! the oldest makes room; [`PEERS_PER_IP_MAX`](super::table::PEERS_PER_IP_MAX) peers at an IP address that
+//! were never linked there.
 
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ impl<C: Copy + Ord> Overlay<C> {
     /// A peer was reached at this address in an earlier run.
     pub fn handle_remembered(&mut self, now: Timestamp, peer: PeerId, address: Address) {
         let wait = self.jitter(REMEMBERED_SPREAD);
-        self.learn(now, peer, address, wait);
+        self.learn(now, peer, address, wait, true);
     }
 
     /// Discovery saw a peer.
@@ -39,7 +40,7 @@ impl<C: Copy + Ord> Overlay<C> {
         }
         let spread = self.jitter(DISCOVERED_SPREAD);
         let wait = if is_first(self.own, peer) { spread } else { SECOND_WAITS + spread };
-        self.learn(now, peer, address, wait);
+        self.learn(now, peer, address, wait, false);
     }
 
     /// A peer's own record says where it is reached. Replaces what was known, but for where it is linked.
@@ -57,7 +58,7 @@ impl<C: Copy + Ord> Overlay<C> {
         }
         self.peers.refile(&peer);
         for address in addresses {
-            self.learn(now, peer, address, wait);
+            self.learn(now, peer, address, wait, false);
         }
     }
 
@@ -76,6 +77,7 @@ impl<C: Copy + Ord> Overlay<C> {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.addresses.retain(|other| *other != address);
         }
+        self.peers.refile(&peer);
     }
 
     /// Where to dial `peer` for a request: over TCP if it has such an address, since a dial that is refused
@@ -97,11 +99,17 @@ impl<C: Copy + Ord> Overlay<C> {
         tcp
     }
 
-    fn learn(&mut self, now: Timestamp, peer: PeerId, address: Address, wait: Duration) {
+    fn learn(&mut self, now: Timestamp, peer: PeerId, address: Address, wait: Duration, is_proven: bool) {
         if peer == self.own || !address.is_dialable() {
             return;
         }
+        if !is_proven && !self.peers.has_room_at(&peer, address.ip) {
+            return;
+        }
         let known = self.peers.entry(peer);
+        if is_proven {
+            known.proven_at = Some(address.ip);
+        }
         let new = known.learn(address);
         known.departed &= !new;
         if new {

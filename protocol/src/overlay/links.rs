@@ -25,11 +25,14 @@
 //! what is its to close, there is the dead end of a link that was lost unseen. Then all are closed, and one
 //! is made anew: gossipsub tells a peer of its topic on the first connection only.
 //!
-//! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room; [`BLOCKED_MAX`] blocked ones, of which the
-//! one that is to be let in soonest makes room; [`DIALS_MAX`] dials under way, and [`DIALS_PER_SECOND_MAX`]
-//! begun in a second.
+//! Limits: [`PEERS_MAX`] peers, of which unlinked ones make room, and [`PEERS_PER_IP_MAX`] at one IP address
+//! that were never linked there; [`LINKS_PER_IP_MAX`] connected from one IP address, a further one being
+//! disconnected before it is a link; [`BLOCKED_MAX`] blocked ones, of which the one that is to be let in
+//! soonest makes room; [`DIALS_MAX`] dials under way, and [`DIALS_PER_SECOND_MAX`] begun in a second.
 //!
 //! [`PEERS_MAX`]: super::table::PEERS_MAX
+//! [`PEERS_PER_IP_MAX`]: super::table::PEERS_PER_IP_MAX
+//! [`LINKS_PER_IP_MAX`]: super::table::LINKS_PER_IP_MAX
 //! [`SECOND_WAITS`]: super::learning::SECOND_WAITS
 //! [`NEIGHBOURS_OF_MANY`]: super::dialling::NEIGHBOURS_OF_MANY
 //! [`RETRY_MIN`]: super::dialling::RETRY_MIN
@@ -132,6 +135,14 @@ impl<C: Copy + Ord> Overlay<C> {
         dialled: bool,
         address: Option<Address>,
     ) {
+        if address.is_some_and(|address| !self.peers.has_link_room_at(&peer, address.ip)) {
+            self.outputs.push_back(OverlayOutput::Close(connection));
+            if dialled {
+                self.handle_given_failed(now, connection);
+                self.handle_dial_failed(now, peer, DialFailure::Own);
+            }
+            return;
+        }
         self.peers.dial_ends(&peer);
         let known = self.peers.entry(peer);
         known.dial_at = None;
@@ -165,6 +176,7 @@ impl<C: Copy + Ord> Overlay<C> {
             return;
         };
         identified.identify_by = None;
+        known.proven_at = identified.address.map(|address| address.ip).or(known.proven_at);
         if let Some(address) = identified.address.filter(|_| identified.dialled) {
             known.last_reached = Some(address);
             known.learn(address);

@@ -6,6 +6,7 @@ use super::{
     super::{
         dialling::{DIALLED_SHARE, DIALS_MAX, DIALS_PER_SECOND_MAX, NEIGHBOURS_OF_MANY, RETRY_MIN},
         learning::SECOND_WAITS,
+        table::{LINKS_PER_IP_MAX, PEERS_MAX, PEERS_PER_IP_MAX},
     },
     *,
 };
@@ -229,8 +230,8 @@ fn those_that_were_not_there_for_long_do_not_keep_the_others_waiting() {
     peers.sort();
     let own = peers.remove(0);
     let mut overlay = overlay(own);
-    for peer in &peers {
-        overlay.handle_discovered(at(0), *peer, tcp(1));
+    for (number, peer) in peers.iter().enumerate() {
+        overlay.handle_discovered(at(0), *peer, host(number));
     }
     let last = *peers.last().unwrap();
     let mut answers = BTreeMap::new();
@@ -351,12 +352,12 @@ fn nobody_is_surrounded_by_those_that_dial_it() {
     let (others, strangers) = peers.split_at(50);
     let mut overlay = overlay(own);
     for (number, peer) in strangers.iter().enumerate() {
-        overlay.handle_connected(at(0), *peer, number, false, Some(tcp(1)));
+        overlay.handle_connected(at(0), *peer, number, false, Some(host(number)));
         overlay.handle_identified(at(0), *peer, number, true);
     }
     assert!(overlay.links() > NEIGHBOURS);
-    for peer in others {
-        overlay.handle_discovered(at(0), *peer, tcp(2));
+    for (number, peer) in others.iter().enumerate() {
+        overlay.handle_discovered(at(0), *peer, host(100 + number));
     }
     let mut dialled = 0;
     for now in 0..500 {
@@ -404,7 +405,7 @@ fn an_address_where_somebody_else_answers_is_forgotten() {
 fn made_up_peers_that_refuse_are_dialled_no_more_than_so_often_in_a_second() {
     let mut overlay = overlay(peer(0));
     for number in 0..1000 {
-        overlay.handle_discovered(at(0), peer_numbered(number), tcp(1));
+        overlay.handle_discovered(at(0), peer_numbered(number), host(number));
     }
     let mut dials = BTreeMap::new();
     for millis in (0..10_000).step_by(20) {
@@ -417,6 +418,145 @@ fn made_up_peers_that_refuse_are_dialled_no_more_than_so_often_in_a_second() {
     }
     assert!(dials.values().all(|dials| (20..=2 * DIALS_PER_SECOND_MAX).contains(dials)), "{dials:?}");
     assert!(dials.values().sum::<usize>() <= 10 * DIALS_PER_SECOND_MAX, "{dials:?}");
+}
+
+#[test]
+fn one_host_is_believed_to_have_so_many_nodes_and_no_more() {
+    let mut overlay = overlay(peer(0));
+    for number in 0..1000 {
+        overlay.handle_discovered(at(0), peer_numbered(number), tcp(1));
+        overlay.handle_record(at(0), peer_numbered(1000 + number), vec![Address { port: 9, ..tcp(1) }]);
+    }
+    assert_eq!(overlay.peers.all().count(), PEERS_PER_IP_MAX, "others are not even known of");
+    overlay.handle_record(at(1), peer_numbered(0), vec![tcp(1), tcp(2)]);
+    assert_eq!(overlay.addresses(&peer_numbered(0)), [tcp(1), tcp(2)], "who is counted there may stay");
+    overlay.handle_discovered(at(1), peer_numbered(3000), tcp(2));
+    assert_eq!(overlay.addresses(&peer_numbered(3000)), [tcp(2)], "elsewhere there is room");
+    overlay.handle_wrong_peer(peer_numbered(0), tcp(1));
+    overlay.handle_discovered(at(2), peer_numbered(3001), tcp(1));
+    overlay.handle_discovered(at(2), peer_numbered(3002), tcp(1));
+    assert_eq!(overlay.addresses(&peer_numbered(3001)), [tcp(1)], "one was forgotten");
+    assert_eq!(overlay.addresses(&peer_numbered(3002)), []);
+}
+
+#[test]
+fn who_was_linked_at_a_host_is_no_made_up_peer_there_and_is_one_anywhere_else() {
+    let mut overlay = overlay(peer(0));
+    for number in 0..100 {
+        let peer = peer_numbered(number);
+        overlay.handle_connected(at(0), peer, number, false, Some(tcp(1)));
+        overlay.handle_identified(at(0), peer, number, true);
+        overlay.handle_disconnected(at(0), peer, number);
+        overlay.handle_record(at(0), peer, vec![tcp(1), tcp(2)]);
+        overlay.handle_remembered(at(0), peer_numbered(1000 + number), tcp(1));
+    }
+    let at_host = |address| overlay.peers.all().filter(|peer| peer.addresses.contains(&address)).count();
+    assert_eq!((at_host(tcp(1)), at_host(tcp(2))), (200, PEERS_PER_IP_MAX));
+    overlay.handle_discovered(at(1), peer_numbered(3000), tcp(1));
+    assert_eq!(overlay.addresses(&peer_numbered(3000)), [tcp(1)], "none of them takes the room of another");
+}
+
+#[test]
+fn a_full_table_forgets_where_those_were_that_made_room() {
+    let mut overlay = overlay(peer(0));
+    for number in 0..PEERS_MAX + 1000 {
+        overlay.handle_discovered(at(0), peer_numbered(number), host(number / PEERS_PER_IP_MAX));
+    }
+    assert_eq!(overlay.peers.all().count(), PEERS_MAX);
+    for number in 0..(PEERS_MAX + 1000) / PEERS_PER_IP_MAX {
+        let there = |peer: &&Peer<usize>| peer.addresses.contains(&host(number));
+        let is_full = overlay.peers.all().filter(there).count() == PEERS_PER_IP_MAX;
+        assert_eq!(overlay.peers.has_room_at(&peer_numbered(10_000), host(number).ip), !is_full);
+    }
+}
+
+#[test]
+fn who_connects_under_ever_new_keys_and_leaves_no_address_drives_nobody_out() {
+    let (own, peer) = two();
+    let mut overlay = overlay(own);
+    overlay.handle_discovered(at(0), peer, tcp(1));
+    overlay.run(500);
+    overlay.handle_dial_failed(at(501), peer, DialFailure::Refused);
+    overlay.handle_lost(peer);
+    for number in 0..PEERS_MAX + 10 {
+        overlay.handle_connected(at(502), peer_numbered(number), number, false, Some(tcp(9)));
+        overlay.handle_disconnected(at(502), peer_numbered(number), number);
+    }
+    assert_eq!(overlay.addresses(&peer), [tcp(1)]);
+}
+
+#[test]
+fn one_host_has_so_many_links_and_no_more() {
+    let mut overlay = overlay(peer(0));
+    let connect = |overlay: &mut Overlay, number, address| {
+        overlay.handle_connected(at(0), peer_numbered(number), number, false, Some(address));
+        overlay.handle_identified(at(0), peer_numbered(number), number, true);
+        overlay.run(0)
+    };
+    for number in 0..LINKS_PER_IP_MAX {
+        let outputs = connect(&mut overlay, number, tcp(1));
+        assert!(matches!(outputs[..], [OverlayOutput::LinkEstablished { .. }]), "{outputs:?}");
+    }
+    assert_eq!(connect(&mut overlay, 100, tcp(1)), [OverlayOutput::Close(100)], "before it is a link");
+    overlay.handle_disconnected(at(1), peer_numbered(100), 100);
+    assert_eq!((overlay.run(1), overlay.links()), (Vec::new(), LINKS_PER_IP_MAX));
+    assert_eq!(connect(&mut overlay, 101, tcp(2)).len(), 1, "from elsewhere");
+    overlay.handle_connected(at(1), peer_numbered(0), 102, true, Some(tcp(1)));
+    assert_eq!(overlay.run(1), [], "a second connection with a peer is another matter");
+    for connection in [0, 102] {
+        overlay.handle_disconnected(at(2), peer_numbered(0), connection);
+    }
+    assert_eq!(overlay.links(), LINKS_PER_IP_MAX);
+    connect(&mut overlay, 103, tcp(1));
+    assert_eq!(overlay.links(), LINKS_PER_IP_MAX + 1, "one had left");
+}
+
+#[test]
+fn a_host_with_all_its_links_is_not_dialled_for_more() {
+    let mut overlay = overlay(peer(0));
+    for number in 0..LINKS_PER_IP_MAX {
+        overlay.handle_connected(at(0), peer_numbered(number), number, false, Some(tcp(1)));
+        overlay.handle_identified(at(0), peer_numbered(number), number, true);
+    }
+    overlay.run(0);
+    let late = peer_numbered(100);
+    overlay.handle_discovered(at(0), late, tcp(1));
+    overlay.handle_given(at(0), tcp(1), Some(late));
+    let mut given = Vec::new();
+    for now in 0..30_000 {
+        for output in overlay.run(now) {
+            let OverlayOutput::DialGiven { address, named } = output else { panic!("{output:?}") };
+            given.push(now);
+            overlay.handle_given_dialling(address, named, 100 + given.len());
+            overlay.handle_connected(at(now), late, 100 + given.len(), true, Some(address));
+            assert_eq!(overlay.poll_output(), Some(OverlayOutput::Close(100 + given.len())));
+        }
+        assert!(overlay.poll_timeout().is_none_or(|due| due > at(now)), "nothing is due in a loop");
+    }
+    assert!(
+        (2..=6).contains(&given.len()),
+        "what the PRINCIPAL gave is tried, with growing waits: {given:?}"
+    );
+    overlay.handle_disconnected(at(30_000), peer_numbered(0), 0);
+    overlay.handle_departed(peer_numbered(0));
+    let dialled = (30_000..60_000).find(|now| {
+        let outputs = overlay.run(*now);
+        outputs.iter().any(|output| matches!(output, OverlayOutput::Dial { peer, .. } if *peer == late))
+    });
+    assert!(dialled.is_some(), "when there is room it is dialled");
+}
+
+#[test]
+fn the_nodes_of_this_machine_are_as_many_as_they_like() {
+    let loopback = Address { ip: [127, 0, 0, 1].into(), ..tcp(0) };
+    let mut overlay = overlay(peer(0));
+    for number in 1..=100 {
+        overlay.handle_discovered(at(0), peer_numbered(number), loopback);
+        overlay.handle_connected(at(0), peer_numbered(number), number, false, Some(loopback));
+        overlay.handle_identified(at(0), peer_numbered(number), number, true);
+        overlay.handle_discovered(at(0), peer_numbered(1000 + number), loopback);
+    }
+    assert_eq!((overlay.links(), overlay.peers.all().count()), (100, 200));
 }
 
 impl Overlay {
@@ -452,6 +592,12 @@ fn peer(number: u8) -> PeerId {
 
 fn tcp(number: u8) -> Address {
     Address { ip: [10, 0, 0, number].into(), port: 4000, transport: Transport::Tcp }
+}
+
+/// As [`tcp`], for more hosts.
+fn host(number: usize) -> Address {
+    let [.., high, low] = number.to_be_bytes();
+    Address { ip: [10, 1, high, low].into(), ..tcp(0) }
 }
 
 fn at(millis: u64) -> Timestamp {

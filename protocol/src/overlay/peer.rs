@@ -10,6 +10,8 @@ pub(super) struct Peer<C> {
     pub(super) addresses: Vec<Address>,
     pub(super) last_reached: Option<Address>,
     pub(super) remote_ip: Option<IpAddr>,
+    /// Where it was linked last, in this run or before.
+    pub(super) proven_at: Option<IpAddr>,
     pub(super) connections: Vec<Connection<C>>,
     pub(super) linked: bool,
     pub(super) departed: bool,
@@ -20,6 +22,9 @@ pub(super) struct Peer<C> {
     /// Where it is in the orders of due times.
     pub(super) filed_dial: Option<(Urgency, Timestamp)>,
     pub(super) filed_connections: Option<Timestamp>,
+    /// Where it is counted.
+    pub(super) filed_unproven: Vec<IpAddr>,
+    pub(super) filed_connected: Vec<IpAddr>,
     pub(super) tries: u32,
     pub(super) rejected: u32,
 }
@@ -30,6 +35,7 @@ impl<C> Peer<C> {
             addresses: Vec::new(),
             last_reached: None,
             remote_ip: None,
+            proven_at: None,
             connections: Vec::new(),
             linked: false,
             departed: false,
@@ -38,6 +44,8 @@ impl<C> Peer<C> {
             settle_at: None,
             filed_dial: None,
             filed_connections: None,
+            filed_unproven: Vec::new(),
+            filed_connected: Vec::new(),
             tries: 0,
             rejected: 0,
         }
@@ -58,6 +66,17 @@ impl<C> Peer<C> {
         }
         self.addresses.push(address);
         true
+    }
+
+    /// The hosts where it is said to be and was not linked, in ascending order.
+    pub(super) fn unproven_at(&self) -> Vec<IpAddr> {
+        let said = self.addresses.iter().map(|address| address.ip);
+        counted(said.filter(|ip| Some(*ip) != self.proven_at))
+    }
+
+    /// The hosts from which it is connected, in ascending order.
+    pub(super) fn connected_from(&self) -> Vec<IpAddr> {
+        counted(self.connections.iter().filter_map(|connection| Some(connection.address?.ip)))
     }
 
     pub(super) fn urgency(&self) -> Urgency {
@@ -84,6 +103,14 @@ impl<C> Peer<C> {
         let tcp: Vec<_> = self.addresses.iter().copied().filter(Address::is_tcp).collect();
         if tcp.is_empty() { self.addresses.clone() } else { tcp }
     }
+}
+
+/// Each host once, but for this machine: its nodes share an address.
+fn counted(hosts: impl Iterator<Item = IpAddr>) -> Vec<IpAddr> {
+    let mut hosts: Vec<_> = hosts.filter(|ip| !ip.is_loopback()).collect();
+    hosts.sort_unstable();
+    hosts.dedup();
+    hosts
 }
 
 /// Why a peer is dialled, the most urgent first.

@@ -1,12 +1,21 @@
-//! The table of peers: all that the overlay knows, and in which order something is due for them.
+//! The table of peers: all that the overlay knows, in which order something is due for them, and how many of
+//! them share an IP address.
 //!
-//! **Decides** who makes room for whom. **Leaves** to [`super::links`] and [`super::dialling`] when what is
-//! due: whoever changed that calls [`Peers::refile`].
+//! **Decides** who makes room for whom, and whether an IP address has room for one more. **Leaves** to
+//! [`super::links`] and [`super::dialling`] when what is due: whoever changed that, or where a peer is, calls
+//! [`Peers::refile`].
 //!
-//! Limit: [`PEERS_MAX`] peers. At the limit the one without a connection that was tried most often in vain
-//! makes room.
+//! Limits: [`PEERS_MAX`] peers; at the limit one without a connection makes room, first those without an
+//! address, then those that were tried most often in vain. At one IP address [`PEERS_PER_IP_MAX`] peers that
+//! were never linked there; an address of a further one is not learnt. So one machine cannot fill the table
+//! with made-up keys, and records that name somebody's address do not make everybody dial it once for each of
+//! thousands of keys. From one IP address [`LINKS_PER_IP_MAX`] connected peers; the connection of a further
+//! one is closed. Loopback is exempt, since the nodes of one machine share it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    net::IpAddr,
+};
 
 use libp2p_identity::PeerId;
 
@@ -23,6 +32,10 @@ pub(super) struct Peers<C> {
     dial_due: BTreeMap<Urgency, BTreeSet<(Timestamp, PeerId)>>,
     /// Peers by when their connections are to be looked at.
     connections_due: BTreeSet<(Timestamp, PeerId)>,
+    /// Peers by where they are said to be and were never linked.
+    unproven: Hosts,
+    /// Peers by where they are connected from.
+    connected: Hosts,
 }
 
 impl<C> Peers<C> {
@@ -32,6 +45,8 @@ impl<C> Peers<C> {
             dials: BTreeSet::new(),
             dial_due: Urgency::ALL.map(|urgency| (urgency, BTreeSet::new())).into(),
             connections_due: BTreeSet::new(),
+            unproven: Hosts::default(),
+            connected: Hosts::default(),
         }
     }
 
@@ -53,6 +68,18 @@ impl<C> Peers<C> {
             self.make_room();
         }
         self.known.entry(peer).or_insert_with(Peer::new)
+    }
+
+    /// Whether an address of a peer at a host may be learnt though nothing proves it.
+    pub(super) fn has_room_at(&self, peer: &PeerId, ip: IpAddr) -> bool {
+        let is_there = |known: &Peer<C>| known.proven_at == Some(ip) || known.filed_unproven.contains(&ip);
+        self.known.get(peer).is_some_and(is_there) || self.unproven.count(ip) < PEERS_PER_IP_MAX
+    }
+
+    /// Whether a peer may be connected from a host.
+    pub(super) fn has_link_room_at(&self, peer: &PeerId, ip: IpAddr) -> bool {
+        let is_there = |known: &Peer<C>| known.filed_connected.contains(&ip);
+        self.known.get(peer).is_some_and(is_there) || self.connected.count(ip) < LINKS_PER_IP_MAX
     }
 
     pub(super) fn is_dialling(&self, peer: &PeerId) -> bool {
@@ -93,7 +120,8 @@ impl<C> Peers<C> {
         self.connections_due.first().copied()
     }
 
-    /// Files a peer under the times at which something is due for it, after any of these changed.
+    /// Files a peer under the times at which something is due for it and the hosts where it is, after any of
+    /// these changed.
     pub(super) fn refile(&mut self, peer: &PeerId) {
         let Some(known) = self.known.get_mut(peer) else { return };
         let dial = known.dial_at.filter(|_| !self.dials.contains(peer)).map(|at| (known.urgency(), at));
@@ -113,13 +141,16 @@ impl<C> Peers<C> {
             }
             self.connections_due.extend(connections.map(|at| (at, *peer)));
         }
+        let (unproven, connected) = (known.unproven_at(), known.connected_from());
+        self.unproven.refile(&mut known.filed_unproven, unproven);
+        self.connected.refile(&mut known.filed_connected, connected);
     }
 
     fn make_room(&mut self) {
         let idle = self.known.iter().filter(|(_, peer)| peer.connections.is_empty());
-        let idle = idle.max_by_key(|(_, peer)| peer.tries);
+        let idle = idle.max_by_key(|(_, peer)| (peer.addresses.is_empty(), peer.tries));
         if let Some(peer) = idle.map(|(peer, _)| *peer)
-            && let Some(dropped) = self.known.remove(&peer)
+            && let Some(mut dropped) = self.known.remove(&peer)
         {
             if let Some((urgency, at)) = dropped.filed_dial {
                 self.dial_due.entry(urgency).or_default().remove(&(at, peer));
@@ -127,9 +158,44 @@ impl<C> Peers<C> {
             if let Some(at) = dropped.filed_connections {
                 self.connections_due.remove(&(at, peer));
             }
+            self.unproven.refile(&mut dropped.filed_unproven, Vec::new());
+            self.connected.refile(&mut dropped.filed_connected, Vec::new());
+        }
+    }
+}
+
+/// How many peers there are at each host.
+#[derive(Debug, Default)]
+struct Hosts(BTreeMap<IpAddr, usize>);
+
+impl Hosts {
+    fn count(&self, ip: IpAddr) -> usize {
+        self.0.get(&ip).copied().unwrap_or_default()
+    }
+
+    /// Counts a peer at the hosts `at`, and no more where it was `filed` before.
+    fn refile(&mut self, filed: &mut Vec<IpAddr>, at: Vec<IpAddr>) {
+        if *filed == at {
+            return;
+        }
+        for ip in &at {
+            *self.0.entry(*ip).or_default() += 1;
+        }
+        for ip in std::mem::replace(filed, at) {
+            if let Entry::Occupied(mut count) = self.0.entry(ip) {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+            }
         }
     }
 }
 
 /// About 1 kB each.
 pub(super) const PEERS_MAX: usize = 4096;
+/// Hardly a host runs more nodes. Behind a translator of addresses there may be more: those connect
+/// themselves.
+pub(super) const PEERS_PER_IP_MAX: usize = 64;
+/// A quarter of the connections that a node takes in all.
+pub(super) const LINKS_PER_IP_MAX: usize = 32;
