@@ -184,7 +184,9 @@ impl Liveness {
         self.suspected_at.retain(|at| now.since(*at) <= MANY_WITHIN);
         if self.suspected_at.len() >= MANY_SUSPECTED {
             self.suspected_at.clear();
-            self.sweep_all(now, peer);
+            if self.swept_at.is_none_or(|at| now.since(at) >= SWEEP_INTERVAL) {
+                self.sweep_all(now, peer);
+            }
         }
     }
 
@@ -354,7 +356,8 @@ impl Liveness {
                 let grounds = Grounds::Unreachable;
                 self.outputs.push_back(LivenessOutput::Found { peer, grounds, cause });
                 if cause != Cause::Hearsay {
-                    self.sweep_all(now, peer);
+                    let earliest = self.swept_at.map_or(now, |at| at + SWEEP_AGAIN);
+                    self.sweep_all(earliest.max(now), peer);
                 }
             }
         }
@@ -374,10 +377,11 @@ impl Liveness {
         }
     }
 
-    fn sweep_all(&mut self, now: Timestamp, but: Presentity) {
-        if self.swept_at.is_none_or(|at| now.since(at) >= SWEEP_INTERVAL) {
-            self.swept_at = Some(now);
-            self.sweep_at = now + SWEEP_STEP;
+    /// Checks all links from then on, unless that is going on or to come.
+    fn sweep_all(&mut self, at: Timestamp, but: Presentity) {
+        if self.sweep.is_empty() {
+            self.swept_at = Some(at);
+            self.sweep_at = at + SWEEP_STEP;
             self.sweep = self.links.keys().copied().filter(|peer| *peer != but).collect();
         }
     }
@@ -469,8 +473,11 @@ const MANY_SUSPECTED: usize = 4;
 const MANY_WITHIN: Duration = Duration::from_secs(5);
 /// From one link to the next when all are checked.
 const SWEEP_STEP: Duration = Duration::from_millis(20);
-/// All links are not checked more often.
+/// All links are not checked more often on others' word.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
+/// All links are not checked more often since one was found unreachable. One that is cut off itself soon finds
+/// so, and has to look after all of them though it looked before.
+const SWEEP_AGAIN: Duration = Duration::from_secs(5);
 /// A node that acts so late slept.
 pub const SLEPT: Duration = Duration::from_secs(5);
 /// By so much a node that is well does not act late.

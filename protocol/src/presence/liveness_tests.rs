@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::RangeInclusive,
+    ops::{Range, RangeInclusive},
 };
 
 use rand::SeedableRng;
@@ -142,11 +142,13 @@ fn one_who_takes_connections_and_says_nothing_on_them_is_unresponsive() {
 #[test]
 fn one_who_is_unreachable_makes_all_others_be_looked_after_soon_and_not_again_and_again() {
     let mut liveness = linked(5, 10);
-    let swept = |liveness: &mut Liveness, from: u64| {
-        liveness.handle_told(ms(from), who(4));
+    let mut probed = |told_at: Option<u64>, time: Range<u64>| {
         let mut probes = 0;
-        for now in (from..from + 2_000).step_by(10) {
-            for output in run(liveness, ms(now)) {
+        for now in time.step_by(10) {
+            if told_at == Some(now) {
+                liveness.handle_told(ms(now), who(4));
+            }
+            for output in run(&mut liveness, ms(now)) {
                 if let LivenessOutput::Probe(peer) = output
                     && peer != who(4)
                 {
@@ -157,11 +159,41 @@ fn one_who_is_unreachable_makes_all_others_be_looked_after_soon_and_not_again_an
         }
         probes
     };
-    assert!((8..=9).contains(&swept(&mut liveness, 0)));
-    steps(&mut liveness, 2_000..=10_000, who(99), &[]);
-    assert!(swept(&mut liveness, 10_000) <= 1, "it is a turn at the most");
-    steps(&mut liveness, 12_000..=40_000, who(99), &[]);
-    assert!((8..=9).contains(&swept(&mut liveness, 40_000)));
+    assert!((8..=9).contains(&probed(Some(0), 0..2_000)));
+    assert!(probed(Some(2_000), 2_000..6_000) <= 1, "it is a turn at the most");
+    assert!((8..=9).contains(&probed(None, 6_000..8_000)), "put off, not left out");
+    assert!(probed(None, 8_000..28_000) <= 1);
+}
+
+#[test]
+fn all_are_looked_after_on_others_word_though_not_again_soon_unless_one_is_found_unreachable() {
+    let mut liveness = linked(5, 10);
+    let suspect_four = |liveness: &mut Liveness, now: u64| {
+        (100..104).for_each(|number| liveness.handle_suspected(ms(now), who(number)));
+    };
+    let mut probed = |suspected_at: Option<u64>, told_at: Option<u64>, time: Range<u64>| {
+        let mut probed = BTreeSet::new();
+        for now in time.step_by(10) {
+            if suspected_at == Some(now) {
+                suspect_four(&mut liveness, now);
+            }
+            if told_at == Some(now) {
+                liveness.handle_told(ms(now), who(4));
+            }
+            for output in run(&mut liveness, ms(now)) {
+                if let LivenessOutput::Probe(peer) = output
+                    && (peer != who(4) || told_at.is_none())
+                {
+                    probed.insert(peer);
+                    liveness.handle_alive(ms(now), peer);
+                }
+            }
+        }
+        probed.len()
+    };
+    assert!(probed(Some(0), None, 0..2_000) >= 8);
+    assert!(probed(Some(2_000), None, 2_000..6_000) <= 1, "on others' word it would be again and again");
+    assert!(probed(None, Some(6_000), 6_000..10_000) >= 8, "but this one it found itself");
 }
 
 #[test]
