@@ -34,6 +34,7 @@ use hereabouts::{
 use hereabouts_protocol::{
     identity::{InboxAddress, Realm},
     message::{
+        delivery_rules::{DeliveryRule, Whose},
         instant_message::Delivery,
         outbox::{Draft, Recipient},
     },
@@ -166,7 +167,7 @@ async fn echo_client(
 
 /// Round trips of durable messages between two nodes.
 async fn messages(options: &Options, home: &Path) -> Result<Figures, Failure> {
-    let receiver = node(home, 1, None).await?;
+    let receiver = receiver(home, 1).await?;
     let sender = node(home, 2, Some(receiver.1.clone())).await?;
     let to = Recipient::Inbox(InboxAddress { node: receiver.0.presentity, realm: Realm::default() });
     let figures = Figures::measure(options.round_trips, async || deliver(&sender.0, &to).await).await?;
@@ -179,7 +180,7 @@ async fn messages(options: &Options, home: &Path) -> Result<Figures, Failure> {
 async fn throughput(options: &Options, home: &Path) -> Result<(), Failure> {
     let home = home.join("throughput");
     std::fs::create_dir(&home)?;
-    let receiver = node(&home, 0, None).await?;
+    let receiver = receiver(&home, 0).await?;
     let to = Recipient::Inbox(InboxAddress { node: receiver.0.presentity, realm: Realm::default() });
     let mut senders = Vec::new();
     for number in 1..=options.senders {
@@ -246,6 +247,13 @@ async fn deliver(sender: &MeshHandle, to: &Recipient) -> Result<(), Failure> {
 }
 
 /// A node in `home` that listens on loopback, and its address.
+/// A node that takes any number of messages, also of strangers.
+async fn receiver(home: &Path, number: u8) -> Result<(MeshHandle, Multiaddr), Failure> {
+    let receiver = node(home, number, None).await?;
+    receiver.0.put_delivery_rule(Whose::Strangers, DeliveryRule::default()).await?;
+    Ok(receiver)
+}
+
 async fn node(home: &Path, number: u8, peer: Option<Multiaddr>) -> Result<(MeshHandle, Multiaddr), Failure> {
     let key = Keypair::ed25519_from_bytes([number; 32])?;
     let (storage, restored) = Database::open(&home.join(format!("{number}.db")))?;

@@ -204,6 +204,8 @@ fn send_and_lose_the_answer(
 /// Two nodes that see each other.
 fn acquainted() -> (Node, Node) {
     let bob = Node::start(Place::Loopback, "Bob", &[]);
+    // A stream is what a stranger may not send.
+    bob.json(&["delivery", "accept", "strangers"]);
     let alice = Node::start(Place::Loopback, "Alice", &["--peer", &multiaddr(&bob)]);
     alice.wait_contact(&bob, "present");
     bob.wait_contact(&alice, "present");

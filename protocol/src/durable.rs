@@ -9,7 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     identity::Presentity,
-    message::instant_message::{FailureReason, InstantMessage, MessageId},
+    message::{
+        delivery_rules::{DeliveryRule, Whose},
+        instant_message::{FailureReason, InstantMessage, MessageId},
+    },
     presence::information::PresenceInformation,
     presence::record::Version,
     time::UnixTime,
@@ -42,6 +45,10 @@ pub enum Change {
     PutContact(StoredContact),
     /// The petname stands for nobody any more.
     RemoveContact(String),
+    /// A DELIVERY RULE; replaces the one that was set for these.
+    PutDeliveryRule(StoredDeliveryRule),
+    /// No DELIVERY RULE is set for these any more.
+    RemoveDeliveryRule(Whose),
 }
 
 /// What became of a [`Change`].
@@ -86,6 +93,8 @@ pub struct Restored {
     pub outbox: Vec<OutboxEntry>,
     /// Petnames.
     pub contacts: Vec<StoredContact>,
+    /// The DELIVERY RULES that were set.
+    pub delivery_rules: Vec<StoredDeliveryRule>,
 }
 
 /// A record as the store keeps it.
@@ -167,6 +176,15 @@ pub struct StoredContact {
     pub petname: String,
     /// Whom it stands for.
     pub presentity: Presentity,
+}
+
+/// A DELIVERY RULE that the PRINCIPAL set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDeliveryRule {
+    /// Whose messages it is for.
+    pub whose: Whose,
+    /// What it demands of them.
+    pub rule: DeliveryRule,
 }
 
 /// Addresses remembered for one peer.

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     mesh::{
         events::CursorError,
-        handle::{ContactError, FetchError, InboxError, SendError, SetError, Stopped, WatchError},
+        handle::{ContactError, FetchError, InboxError, RuleError, SendError, SetError, Stopped, WatchError},
     },
     storage::StorageError,
 };
@@ -109,6 +109,8 @@ error_codes! {
     InvalidPresence "invalid-presence" UNPROCESSABLE_ENTITY;
     "The petname cannot be used."
     InvalidPetname "invalid-petname" UNPROCESSABLE_ENTITY;
+    "The delivery rule cannot be. The old one stands."
+    InvalidRule "invalid-rule" UNPROCESSABLE_ENTITY;
     "The message breaks a limit other than that of its size. It was not sent."
     InvalidMessage "invalid-message" UNPROCESSABLE_ENTITY;
     "The recipient is this node itself, or in another realm. The message was not sent."
@@ -253,6 +255,17 @@ impl From<InboxError> for ErrorBody {
         match error {
             InboxError::Stopped(stopped) => stopped.into(),
             InboxError::Storage(storage) => storage.into(),
+        }
+    }
+}
+
+impl From<RuleError> for ErrorBody {
+    fn from(error: RuleError) -> Self {
+        match error {
+            RuleError::Stopped(stopped) => stopped.into(),
+            RuleError::Storage(storage) => storage.into(),
+            RuleError::Rule(_) => Self::new(ErrorCode::InvalidRule, error.to_string()),
+            RuleError::TooMany { .. } => Self::new(ErrorCode::LimitReached, error.to_string()),
         }
     }
 }

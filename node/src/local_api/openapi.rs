@@ -151,12 +151,14 @@ mod tests {
         }
     }
 
-    const ENDPOINTS: [&str; 21] = [
+    const ENDPOINTS: [&str; 24] = [
         "DELETE /v1/contacts/{petname}",
+        "DELETE /v1/delivery-rules/{whose}",
         "DELETE /v1/inbox/{id}",
         "DELETE /v1/outbox/{id}",
         "DELETE /v1/subscriptions/{who}",
         "GET /v1/contacts",
+        "GET /v1/delivery-rules",
         "GET /v1/events",
         "GET /v1/inbox",
         "GET /v1/inbox/{id}",
@@ -171,6 +173,7 @@ mod tests {
         "POST /v1/presentities/{who}/fetch",
         "POST /v1/shutdown",
         "PUT /v1/contacts/{petname}",
+        "PUT /v1/delivery-rules/{whose}",
         "PUT /v1/presence",
         "PUT /v1/subscriptions/{who}",
     ];

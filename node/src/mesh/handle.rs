@@ -14,6 +14,7 @@ use hereabouts_protocol::{
     durable::{MessageKey, OutboxEntry, StoredContact},
     identity::{Presentity, Realm},
     message::{
+        delivery_rules::{DeliveryRule, DeliveryRuleError, DeliveryRules, Whose},
         instant_message::{Delivery, MessageId},
         outbox::Draft,
     },
@@ -174,6 +175,30 @@ impl MeshHandle {
     /// [`Stopped`].
     pub async fn cancel(&self, id: MessageId) -> Result<bool, Stopped> {
         self.ask(|reply| Command::Cancel(id, reply)).await
+    }
+
+    /// The DELIVERY RULES of the inbox.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn delivery_rules(&self) -> Result<DeliveryRules, Stopped> {
+        self.ask(Command::DeliveryRules).await
+    }
+
+    /// Sets a DELIVERY RULE, which holds for the next message and over restarts.
+    ///
+    /// # Errors
+    /// What is wrong with it, or why it could not be stored; then the old one stands.
+    pub async fn put_delivery_rule(&self, whose: Whose, rule: DeliveryRule) -> Result<(), RuleError> {
+        self.ask(|reply| Command::PutDeliveryRule(whose, rule, reply)).await?
+    }
+
+    /// Goes back to what holds where no rule was set; whether one was.
+    ///
+    /// # Errors
+    /// If the store cannot be written, or the mesh has ended.
+    pub async fn remove_delivery_rule(&self, whose: Whose) -> Result<bool, RuleError> {
+        self.ask(|reply| Command::RemoveDeliveryRule(whose, reply)).await?
     }
 
     /// The petnames.
@@ -363,6 +388,26 @@ pub enum ContactError {
     Stopped(#[from] Stopped),
 }
 
+/// Why a DELIVERY RULE could not be changed.
+#[derive(Debug, Error)]
+pub enum RuleError {
+    /// The rule breaks a limit.
+    #[error(transparent)]
+    Rule(#[from] DeliveryRuleError),
+    /// As many senders have a rule of their own as may.
+    #[error("{limit} senders have a rule of their own already, which is the limit; forget one first")]
+    TooMany {
+        /// The limit.
+        limit: usize,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
 /// What a handle asks of the driver, with where the answer goes.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -384,6 +429,9 @@ pub(super) enum Command {
     Contacts(oneshot::Sender<Vec<StoredContact>>),
     PutContact(StoredContact, oneshot::Sender<Result<(), ContactError>>),
     RemoveContact(String, oneshot::Sender<Result<bool, ContactError>>),
+    DeliveryRules(oneshot::Sender<DeliveryRules>),
+    PutDeliveryRule(Whose, DeliveryRule, oneshot::Sender<Result<(), RuleError>>),
+    RemoveDeliveryRule(Whose, oneshot::Sender<Result<bool, RuleError>>),
     ShutDown(oneshot::Sender<()>),
 }
 

@@ -1,10 +1,11 @@
 //! The INSTANT INBOX's decision: is this message to be stored, and what is its sender told.
 //!
 //! **Decides** on an offered message in this order: is it well-formed and within its limits; is its sender
-//! the peer that the connection authenticated; is it for this inbox; has its time run out; is the inbox
-//! OPEN; is there room. Only then it is stored, and only when the store has it on disk is `delivered`
-//! answered. **Leaves** to the store whether this (sender, id) was ever stored before: a repeated message is
-//! answered `delivered` and not stored again. That holds for an expired one, a CLOSED or full inbox and a
+//! the peer that the connection authenticated; is it for this inbox; do the DELIVERY RULES allow it
+//! ([`super::delivery_rules`]); has its time run out; is the inbox OPEN; is there room. Only then it is
+//! stored, and only when the store has it on disk is `delivered` answered. **Leaves** to the store whether
+//! this (sender, id) was ever stored before: a repeated message is answered `delivered` and not stored
+//! again. That holds for one that the rules forbid by now, an expired one, a CLOSED or full inbox and a
 //! failing store too: before such a refusal the store is asked, so that nobody is told `closed` of a message
 //! that is there.
 //!
@@ -13,10 +14,14 @@
 
 use std::time::Duration;
 
-use super::instant_message::{Delivery, FailureReason, InstantMessage, MessageError};
+use super::{
+    delivery_rules::{DeliveryRule, DeliveryRules, Enforcement, Refusal, Whose},
+    instant_message::{Delivery, FailureReason, InstantMessage, MessageError},
+};
 use crate::{
     identity::{InboxAddress, Presentity},
     presence::information::Basic,
+    time::Timestamp,
 };
 
 /// The counts that the decision rests on. The messages themselves are in the store.
@@ -27,19 +32,23 @@ pub struct Inbox {
     storing: u64,
     messages_max: u64,
     full: bool,
+    rules: Enforcement,
 }
 
 impl Inbox {
-    /// An inbox at `address` that holds `messages` already and at most `messages_max`.
-    pub fn new(address: InboxAddress, messages: u64, messages_max: u64) -> Self {
-        Self { address, messages, storing: 0, messages_max, full: messages >= messages_max }
+    /// An inbox at `address` that holds `messages` already and at most `messages_max`, under these rules.
+    pub fn new(address: InboxAddress, messages: u64, messages_max: u64, rules: DeliveryRules) -> Self {
+        let (full, rules) = (messages >= messages_max, Enforcement::new(rules));
+        Self { address, messages, storing: 0, messages_max, full, rules }
     }
 
-    /// A message from the authenticated peer `from`, with `remaining` until it expires, while the inbox's
-    /// STATUS is `status`.
+    /// A message from the authenticated peer `from`, a contact or not, with `remaining` until it expires,
+    /// while the inbox's STATUS is `status`.
     pub fn handle_offer(
         &mut self,
+        now: Timestamp,
         from: Presentity,
+        is_contact: bool,
         status: Basic,
         message: &InstantMessage,
         remaining: Duration,
@@ -58,6 +67,11 @@ impl Inbox {
         }
         if message.to != self.address {
             return Decision::Refuse(FailureReason::NoSuchInbox);
+        }
+        match self.rules.handle_offer(now, message, is_contact) {
+            Ok(()) => (),
+            Err(Refusal::Answered(reason)) => return Decision::RefuseUnlessStored(reason),
+            Err(Refusal::Silent) => return Decision::Ignore,
         }
         if remaining.is_zero() {
             return Decision::RefuseUnlessStored(FailureReason::Expired);
@@ -92,6 +106,16 @@ impl Inbox {
         self.full &= self.messages_max.saturating_sub(self.messages) < self.messages_max.div_ceil(10);
     }
 
+    /// The PRINCIPAL set another rule, or with none goes back to the default.
+    pub fn handle_rule(&mut self, whose: Whose, rule: Option<DeliveryRule>) {
+        self.rules.handle_rule(whose, rule);
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> &DeliveryRules {
+        self.rules.rules()
+    }
+
     /// Whether the STATUS is to be CLOSED since nothing fits.
     pub fn is_full(&self) -> bool {
         self.full
@@ -117,6 +141,8 @@ pub enum Decision {
     RefuseUnlessStored(FailureReason),
     /// Answer with this reason.
     Refuse(FailureReason),
+    /// Answer nothing.
+    Ignore,
 }
 
 /// How storing a message went.

@@ -3,25 +3,26 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     identity::Realm,
-    testing::{alice, bob, inbox, message, presentity},
+    message::delivery_rules::DeliveryAction,
+    testing::{alice, at, bob, inbox, message, presentity},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Bob's inbox.
 fn inbox_of(messages: u64, messages_max: u64) -> Inbox {
-    Inbox::new(inbox(&bob()), messages, messages_max)
+    Inbox::new(inbox(&bob()), messages, messages_max, DeliveryRules::new([]))
 }
 
 /// What becomes of a message of alice, changed, in an inbox with room.
 fn decision(status: Basic, remaining: Duration, change: impl FnOnce(&mut InstantMessage)) -> Decision {
     let mut message = message(1);
     change(&mut message);
-    inbox_of(0, 10).handle_offer(presentity(&alice()), status, &message, remaining)
+    inbox_of(0, 10).handle_offer(at(0), presentity(&alice()), true, status, &message, remaining)
 }
 
 fn offer(inbox: &mut Inbox) -> Decision {
-    inbox.handle_offer(presentity(&alice()), Basic::Open, &message(1), MINUTE)
+    inbox.handle_offer(at(0), presentity(&alice()), true, Basic::Open, &message(1), MINUTE)
 }
 
 #[test]
@@ -74,27 +75,44 @@ fn every_refusal_has_its_own_reason() {
 fn of_several_reasons_the_first_in_the_documented_order_is_told() {
     let mut message = message(1);
     let mut inbox = inbox_of(10, 10);
-    let mut told = |message: &InstantMessage, status, remaining| match inbox.handle_offer(
+    inbox.handle_rule(
+        Whose::Contacts,
+        Some(DeliveryRule { action: DeliveryAction::Deny, ..DeliveryRule::default() }),
+    );
+    let mut told = |message: &InstantMessage, is_contact, status, remaining| match inbox.handle_offer(
+        at(0),
         presentity(&alice()),
+        is_contact,
         status,
         message,
         remaining,
     ) {
         Decision::Refuse(reason) | Decision::RefuseUnlessStored(reason) => reason,
-        Decision::Store => panic!("stored in a full inbox"),
+        decision => panic!("{decision:?} in a full inbox"),
     };
     message.language = Some("x".repeat(36));
     message.from = presentity(&bob());
     message.to = crate::testing::inbox(&alice());
-    assert_eq!(told(&message, Basic::Closed, Duration::ZERO), FailureReason::Malformed);
+    assert_eq!(told(&message, true, Basic::Closed, Duration::ZERO), FailureReason::Malformed);
     message.language = None;
-    assert_eq!(told(&message, Basic::Closed, Duration::ZERO), FailureReason::Unauthenticated);
+    assert_eq!(told(&message, true, Basic::Closed, Duration::ZERO), FailureReason::Unauthenticated);
     message.from = presentity(&alice());
-    assert_eq!(told(&message, Basic::Closed, Duration::ZERO), FailureReason::NoSuchInbox);
+    assert_eq!(told(&message, true, Basic::Closed, Duration::ZERO), FailureReason::NoSuchInbox);
     message.to = crate::testing::inbox(&bob());
-    assert_eq!(told(&message, Basic::Closed, Duration::ZERO), FailureReason::Expired);
-    assert_eq!(told(&message, Basic::Closed, MINUTE), FailureReason::Closed);
-    assert_eq!(told(&message, Basic::Open, MINUTE), FailureReason::InboxFull);
+    assert_eq!(told(&message, true, Basic::Closed, Duration::ZERO), FailureReason::Denied);
+    assert_eq!(told(&message, false, Basic::Closed, Duration::ZERO), FailureReason::Expired);
+    assert_eq!(told(&message, false, Basic::Closed, MINUTE), FailureReason::Closed);
+    assert_eq!(told(&message, false, Basic::Open, MINUTE), FailureReason::InboxFull);
+}
+
+#[test]
+fn who_is_ignored_gets_no_answer_and_takes_no_room() {
+    let mut inbox = inbox_of(9, 10);
+    let ignore = DeliveryRule { action: DeliveryAction::Ignore, ..DeliveryRule::default() };
+    inbox.handle_rule(Whose::Sender(presentity(&alice())), Some(ignore));
+    assert_eq!((offer(&mut inbox), offer(&mut inbox)), (Decision::Ignore, Decision::Ignore));
+    inbox.handle_rule(Whose::Sender(presentity(&alice())), None);
+    assert_eq!(offer(&mut inbox), Decision::Store);
 }
 
 #[test]

@@ -33,6 +33,7 @@ use crate::{
     durable::{Change, OutboxEntry, Restored, StoredContact, StoredMessage},
     identity::{InboxAddress, Presentity, Realm},
     message::{
+        delivery_rules::DeliveryRules,
         inbox::{INBOX_MESSAGES_MAX, Inbox},
         instant_message::{InstantMessage, MessageError, MessageId},
         outbox::{Draft, LIFETIME_MAX, Outbox, OutboxOutput, Recipient, UNDER_WAY_MAX, WAITING_MAX},
@@ -114,7 +115,12 @@ impl Node {
             service: PresenceService::new(clock, limits.presentities_max),
             subscribers: Subscribers::new(clock),
             watches: Watches::new(clock),
-            inbox: Inbox::new(address, restored.inbox_messages, limits.inbox_messages_max),
+            inbox: Inbox::new(
+                address,
+                restored.inbox_messages,
+                limits.inbox_messages_max,
+                DeliveryRules::new(restored.delivery_rules.into_iter().map(|set| (set.whose, set.rule))),
+            ),
             // What was queued in another realm stays in the store until the node is in that realm again.
             outbox: Outbox::new(
                 now,
@@ -196,6 +202,7 @@ impl Node {
             NodeInput::ContactRemoved(petname) => {
                 self.contacts.remove(&petname);
             }
+            NodeInput::DeliveryRule(whose, rule) => self.inbox.handle_rule(whose, rule),
         }
         self.settle(now);
     }
@@ -415,6 +422,11 @@ impl Node {
     /// Messages in the inbox.
     pub fn inbox_messages(&self) -> u64 {
         self.inbox.messages()
+    }
+
+    /// The DELIVERY RULES of the inbox.
+    pub fn delivery_rules(&self) -> &DeliveryRules {
+        self.inbox.rules()
     }
 
     /// The petnames.

@@ -6,7 +6,10 @@
 use crate::{
     durable::{Change, Durability, MessageKey, OutboxState, Outcome, StoredContact, StoredMessage},
     identity::{InboxAddress, Presentity},
-    message::instant_message::{Delivery, MessageId},
+    message::{
+        delivery_rules::{DeliveryRule, Whose},
+        instant_message::{Delivery, MessageId},
+    },
     presence::{
         liveness::Reach,
         record::{NodeAddress, Reaction},
@@ -106,6 +109,8 @@ pub enum NodeInput {
     ContactPut(StoredContact),
     /// A petname was removed.
     ContactRemoved(String),
+    /// A DELIVERY RULE was stored, or with none removed.
+    DeliveryRule(Whose, Option<DeliveryRule>),
 }
 
 /// Something to carry out.

@@ -178,7 +178,9 @@ impl Node {
         // A document that does not name this inbox invites nobody to it.
         let tuple = self.information().tuples.iter().find(|tuple| tuple.is_for(self.inbox.address()));
         let status = tuple.map_or(Basic::Closed, |tuple| tuple.status.basic);
-        match self.inbox.handle_offer(from, status, &message, Duration::from_millis(remaining_ms)) {
+        let is_contact = self.contacts.values().any(|named| *named == from);
+        let remaining = Duration::from_millis(remaining_ms);
+        match self.inbox.handle_offer(now, from, is_contact, status, &message, remaining) {
             Decision::Store => {
                 let stored = StoredMessage { message, received_at: self.clock.unix(now) };
                 let change = Change::StoreMessage(stored.clone());
@@ -189,6 +191,10 @@ impl Node {
                 self.refuse_unless_stored(token, &message, reason);
             }
             Decision::Refuse(reason) => self.answer_message(token, Delivery::Failed(reason)),
+            Decision::Ignore => {
+                self.count_refused("ignored");
+                self.outputs.push_back(NodeOutput::Discard { token });
+            }
         }
     }
 

@@ -12,8 +12,12 @@ use std::{
 
 use hereabouts::storage::{KNOWN_PEERS_MAX, StorageError};
 use hereabouts_protocol::{
-    durable::{ADDRESSES_PER_PEER_MAX, Change, KnownPeer, Outcome, Restored, StoredContact, StoredRecord},
+    durable::{
+        ADDRESSES_PER_PEER_MAX, Change, KnownPeer, Outcome, Restored, StoredContact, StoredDeliveryRule,
+        StoredRecord,
+    },
     identity::Presentity,
+    message::delivery_rules::{DeliveryRule, Whose},
     presence::{information::PresenceInformation, record::Version},
     time::UnixTime,
 };
@@ -37,6 +41,7 @@ pub(super) struct State {
     pub(super) inbox: Inbox,
     outbox: Outbox,
     contacts: BTreeMap<String, Presentity>,
+    delivery_rules: BTreeMap<Whose, DeliveryRule>,
 }
 
 /// How to undo one change.
@@ -49,6 +54,7 @@ pub(super) enum Undo {
     Inbox(InboxUndo),
     Outbox(OutboxUndo),
     Contact(String, Option<Presentity>),
+    DeliveryRule(Whose, Option<DeliveryRule>),
 }
 
 /// A record, in the order of presentities, of which a disk holds one record each.
@@ -110,6 +116,7 @@ impl State {
                 Undo::Inbox(undo) => self.inbox.undo(undo),
                 Undo::Outbox(undo) => self.outbox.undo(undo),
                 Undo::Contact(petname, before) => put_back(&mut self.contacts, petname, before),
+                Undo::DeliveryRule(whose, before) => put_back(&mut self.delivery_rules, whose, before),
             }
         }
     }
@@ -131,6 +138,11 @@ impl State {
                     petname: petname.clone(),
                     presentity: *presentity,
                 })
+                .collect(),
+            delivery_rules: self
+                .delivery_rules
+                .iter()
+                .map(|(whose, rule)| StoredDeliveryRule { whose: *whose, rule: rule.clone() })
                 .collect(),
         }
     }
@@ -197,6 +209,14 @@ impl State {
             Change::RemoveContact(petname) => {
                 let before = self.contacts.remove(&petname);
                 note(undo, before.map(|before| Undo::Contact(petname, Some(before))))
+            }
+            Change::PutDeliveryRule(StoredDeliveryRule { whose, rule }) => {
+                undo.push(Undo::DeliveryRule(whose, self.delivery_rules.insert(whose, rule)));
+                true
+            }
+            Change::RemoveDeliveryRule(whose) => {
+                let before = self.delivery_rules.remove(&whose);
+                note(undo, before.map(|before| Undo::DeliveryRule(whose, Some(before))))
             }
         };
         Ok(if is_there { Outcome::Done } else { Outcome::Missing })

@@ -98,6 +98,9 @@ pub enum Command {
     /// Keep own names for people (petnames)
     #[command(after_help = help::CONTACT)]
     Contact(ContactArguments),
+    /// Say whose messages the inbox takes, how many, how large and of which types
+    #[command(after_help = help::DELIVERY)]
+    Delivery(DeliveryArguments),
     /// Show who watches this node's presence, and whom it watches
     #[command(after_help = help::SUBSCRIPTIONS)]
     Subscriptions,
@@ -304,6 +307,62 @@ pub enum ContactAction {
         /// The petname
         name: String,
     },
+}
+
+/// `here delivery`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct DeliveryArguments {
+    /// What to do [default: list].
+    #[command(subcommand)]
+    pub action: Option<DeliveryAction>,
+}
+
+/// `here delivery …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum DeliveryAction {
+    /// List the rules in force (this is the default)
+    #[command(after_help = help::DELIVERY_LIST)]
+    List,
+    /// Take somebody's messages, as far as the options say
+    #[command(after_help = help::DELIVERY_ACCEPT)]
+    Accept(AcceptArguments),
+    /// Take none of somebody's messages
+    #[command(after_help = help::DELIVERY_DENY)]
+    Deny {
+        /// Whose: contacts (all with a petname), strangers (all others), or somebody
+        #[arg(value_name = "WHOSE")]
+        whose: String,
+        /// Give no answer, so that the sender does not know what became of them
+        #[arg(long)]
+        silently: bool,
+    },
+    /// Take back what was said: a sender is one of the contacts or strangers again, and these are as at first
+    #[command(after_help = help::DELIVERY_FORGET)]
+    Forget {
+        /// Whose: contacts, strangers, or somebody
+        #[arg(value_name = "WHOSE")]
+        whose: String,
+    },
+}
+
+/// `here delivery accept`.
+#[derive(Debug, Clone, Args)]
+pub struct AcceptArguments {
+    /// Whose: contacts (all with a petname), strangers (all others), or somebody
+    #[arg(value_name = "WHOSE")]
+    pub whose: String,
+    /// Messages a minute of each sender; so many may come at once [default: any number]
+    #[arg(long, value_name = "NUMBER")]
+    pub per_minute: Option<u32>,
+    /// Messages a minute of all contacts, or of all strangers, together [default: any number]
+    #[arg(long, value_name = "NUMBER")]
+    pub together: Option<u32>,
+    /// Bytes of a message [default: 16384, the limit]
+    #[arg(long, value_name = "NUMBER")]
+    pub max_bytes: Option<usize>,
+    /// A content type, or the first part of one such as text/; may be given several times [default: any]
+    #[arg(long, value_name = "TYPE")]
+    pub content_type: Vec<String>,
 }
 
 fn basic_status(text: &str) -> Result<Basic, String> {

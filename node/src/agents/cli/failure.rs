@@ -114,6 +114,7 @@ const fn exit_of(code: ErrorCode) -> Exit {
         | ErrorCode::InvalidPresence
         | ErrorCode::InvalidPetname
         | ErrorCode::InvalidRecipient
+        | ErrorCode::InvalidRule
         | ErrorCode::NotWaiting
         | ErrorCode::LimitReached
         | ErrorCode::StorageFailed

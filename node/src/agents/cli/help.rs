@@ -186,6 +186,48 @@ pub(super) const CONTACT_REMOVE: &str = "\
 Examples:
   here contact remove bob";
 
+pub(super) const DELIVERY: &str = "\
+The rule for a sender is its own if it has one, else that of the contacts (everybody with a petname) or of \
+the strangers. A new node takes everything from contacts, and from strangers at most 60 messages a minute \
+each and 600 together. What is said holds for the next message, and over restarts.
+
+Examples:
+  here delivery
+  here delivery deny mallory
+  here delivery deny strangers                 only people with a petname can write
+  here delivery accept bob --per-minute 10
+  here delivery forget mallory
+
+Exit codes: 0 done, 1 not possible (the message says why), 3 no node runs here, 4 unknown or
+  ambiguous name";
+
+pub(super) const DELIVERY_LIST: &str = "\
+Examples:
+  here delivery list
+  here delivery list --json | jq .strangers";
+
+pub(super) const DELIVERY_ACCEPT: &str = "\
+Replaces what was said for them before. Who sends faster is told rate-limited, and may try again later: a \
+queued message does by itself.
+
+Examples:
+  here delivery accept strangers --per-minute 5 --together 50
+  here delivery accept strangers --content-type text/ --max-bytes 1000
+  here delivery accept bob";
+
+pub(super) const DELIVERY_DENY: &str = "\
+The sender is told: denied. With --silently the answer stays away, and the sender's outcome is \
+indeterminate.
+
+Examples:
+  here delivery deny mallory
+  here delivery deny strangers --silently";
+
+pub(super) const DELIVERY_FORGET: &str = "\
+Examples:
+  here delivery forget mallory
+  here delivery forget strangers";
+
 pub(super) const SUBSCRIPTIONS: &str = "\
 Examples:
   here subscriptions
@@ -236,7 +278,7 @@ mod tests {
                 assert!(argument.get_help().is_some(), "{name} does not explain {}", argument.get_id());
             }
         });
-        assert_eq!(commands, 23);
+        assert_eq!(commands, 28);
     }
 
     #[test]

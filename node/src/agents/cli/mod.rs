@@ -95,6 +95,7 @@ async fn dispatch(command: &Command, context: &Context) -> Result<Exit> {
         Command::Inbox(arguments) => commands::inbox::run(context, arguments).await,
         Command::Outbox(arguments) => commands::outbox::run(context, arguments).await,
         Command::Contact(arguments) => commands::contact::run(context, arguments).await,
+        Command::Delivery(arguments) => commands::delivery::run(context, arguments).await,
         Command::Subscriptions => commands::subscriptions::run(context).await,
         Command::Api => commands::api::run(context),
         Command::Demo => demo::run(context).await,

@@ -19,9 +19,10 @@ pub use self::connection::{ANSWER_BYTES_MAX, REQUEST_TIME_MAX};
 pub use self::event_stream::{EventStream, RESUMES_MAX};
 use super::{
     documents::{
-        ContactsDocument, FetchedDocument, InboxDocument, MessageDocument, NodeDocument, OutboxDocument,
-        PetnameDocument, PresentitiesDocument, PresentityDocument, PutContact, SendMessage, SentDocument,
-        SetPresence, SubscriptionsDocument, WatchDocument,
+        ContactsDocument, DeliveryRuleDocument, DeliveryRulesDocument, FetchedDocument, InboxDocument,
+        MessageDocument, NodeDocument, OutboxDocument, PetnameDocument, PresentitiesDocument,
+        PresentityDocument, PutContact, SendMessage, SentDocument, SetPresence, SubscriptionsDocument,
+        WatchDocument,
     },
     errors::ErrorBody,
 };
@@ -144,6 +145,25 @@ impl Client {
     /// Removes a petname.
     pub async fn remove_contact(&self, petname: &str) -> Result<(), ClientError> {
         self.delete(&format!("/v1/contacts/{}", segment(petname))).await
+    }
+
+    /// The delivery rules.
+    pub async fn delivery_rules(&self) -> Result<DeliveryRulesDocument, ClientError> {
+        self.get("/v1/delivery-rules").await
+    }
+
+    /// Sets the rule for the messages of `whose`: contacts, strangers, or one sender.
+    pub async fn put_delivery_rule(
+        &self,
+        whose: &str,
+        rule: &DeliveryRuleDocument,
+    ) -> Result<DeliveryRulesDocument, ClientError> {
+        self.ask(Method::PUT, &format!("/v1/delivery-rules/{}", segment(whose)), Some(rule)).await
+    }
+
+    /// Removes the rule for the messages of `whose`.
+    pub async fn remove_delivery_rule(&self, whose: &str) -> Result<DeliveryRulesDocument, ClientError> {
+        self.ask(Method::DELETE, &format!("/v1/delivery-rules/{}", segment(whose)), None::<&()>).await
     }
 
     /// What happens after `cursor`, or from now on. Returned when the node listens to this stream, so that

@@ -10,6 +10,7 @@
 //! ([`DocumentTime`]), vocabularies are lower-case words. A field without a value is `null`, unless its
 //! description says that it is left out. A later version may add fields, which readers must skip over.
 
+mod delivery;
 mod events;
 mod messages;
 mod node;
@@ -18,6 +19,7 @@ mod presence;
 mod set_presence;
 mod time;
 
+pub use delivery::{DeliveryActionWord, DeliveryRuleDocument, DeliveryRulesDocument, SenderRuleDocument};
 pub use events::{EventBody, EventDocument};
 pub use messages::{
     InboxDocument, MessageDocument, OutboxDocument, OutboxEntryDocument, OutboxStateWord, OutcomeWord,

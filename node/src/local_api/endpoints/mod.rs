@@ -4,6 +4,7 @@
 //! the OpenAPI document, and the only place where its path stands.
 
 mod contacts;
+mod delivery;
 mod events;
 mod messages;
 mod node;
@@ -33,5 +34,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(messages::cancel))
         .routes(routes!(contacts::contacts))
         .routes(routes!(contacts::put_contact, contacts::remove_contact))
+        .routes(routes!(delivery::delivery_rules))
+        .routes(routes!(delivery::put_delivery_rule, delivery::remove_delivery_rule))
         .routes(routes!(events::events))
 }

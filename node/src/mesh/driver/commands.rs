@@ -2,8 +2,11 @@
 
 use futures::{FutureExt, channel::oneshot};
 use hereabouts_protocol::{
-    durable::{Change, Durability, Outcome, StoredContact},
-    message::outbox::Draft,
+    durable::{Change, Durability, Outcome, StoredContact, StoredDeliveryRule},
+    message::{
+        delivery_rules::{DeliveryRule, SENDER_RULES_MAX, Whose},
+        outbox::Draft,
+    },
     node::{DraftError, NodeInput},
     presence::{information::PresenceInformation, publication::PublishError, record::RecordError},
     time::Timestamp,
@@ -12,7 +15,7 @@ use hereabouts_protocol::{
 };
 
 use super::{Clock, Discovery, Driver, Storage, StorageDone, StorageError};
-use crate::mesh::handle::{Command, ContactError, Overview, SendError, SetError, WatchError};
+use crate::mesh::handle::{Command, ContactError, Overview, RuleError, SendError, SetError, WatchError};
 
 /// What is left to do when the store has done its part of a command.
 pub(super) enum AfterStorage {
@@ -20,6 +23,8 @@ pub(super) enum AfterStorage {
     Deleted(Result<bool, StorageError>, oneshot::Sender<Result<bool, StorageError>>),
     ContactPut(StoredContact, Result<(), StorageError>, oneshot::Sender<Result<(), ContactError>>),
     ContactRemoved(String, Result<bool, StorageError>, oneshot::Sender<Result<bool, ContactError>>),
+    RulePut(StoredDeliveryRule, Result<(), StorageError>, oneshot::Sender<Result<(), RuleError>>),
+    RuleRemoved(Whose, Result<bool, StorageError>, oneshot::Sender<Result<bool, RuleError>>),
 }
 
 impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
@@ -69,6 +74,12 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 let commit = self.commit_one(Change::RemoveContact(petname.clone()));
                 self.after(commit.map(|done| AfterStorage::ContactRemoved(petname, done, reply)));
             }
+            Command::DeliveryRules(reply) => answer(reply, self.node.delivery_rules().clone()),
+            Command::PutDeliveryRule(whose, rule, reply) => self.put_delivery_rule(whose, rule, reply),
+            Command::RemoveDeliveryRule(whose, reply) => {
+                let commit = self.commit_one(Change::RemoveDeliveryRule(whose));
+                self.after(commit.map(move |done| AfterStorage::RuleRemoved(whose, done, reply)));
+            }
             Command::ShutDown(reply) => self.leave(reply),
         }
     }
@@ -93,6 +104,18 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     self.node.handle(now, NodeInput::ContactRemoved(petname));
                 }
                 answer(reply, done.map_err(ContactError::Storage));
+            }
+            AfterStorage::RulePut(StoredDeliveryRule { whose, rule }, done, reply) => {
+                if done.is_ok() {
+                    self.node.handle(now, NodeInput::DeliveryRule(whose, Some(rule)));
+                }
+                answer(reply, done.map_err(RuleError::Storage));
+            }
+            AfterStorage::RuleRemoved(whose, done, reply) => {
+                if matches!(done, Ok(true)) {
+                    self.node.handle(now, NodeInput::DeliveryRule(whose, None));
+                }
+                answer(reply, done.map_err(RuleError::Storage));
             }
         }
     }
@@ -160,6 +183,25 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         }
         let commit = self.storage.commit(vec![Change::PutContact(contact.clone())], Durability::Durable);
         self.after(commit.map(|done| AfterStorage::ContactPut(contact, done.map(drop), reply)));
+    }
+
+    fn put_delivery_rule(
+        &self,
+        whose: Whose,
+        rule: DeliveryRule,
+        reply: oneshot::Sender<Result<(), RuleError>>,
+    ) {
+        let rules = self.node.delivery_rules();
+        if let Err(error) = rule.check(&whose) {
+            answer(reply, Err(error.into()));
+        } else if rules.of(&whose).is_none() && rules.senders() >= SENDER_RULES_MAX {
+            answer(reply, Err(RuleError::TooMany { limit: SENDER_RULES_MAX }));
+        } else {
+            let stored = StoredDeliveryRule { whose, rule };
+            let change = Change::PutDeliveryRule(stored.clone());
+            let commit = self.storage.commit(vec![change], Durability::Durable);
+            self.after(commit.map(|done| AfterStorage::RulePut(stored, done.map(drop), reply)));
+        }
     }
 
     /// Commits one change durably; whether there was something to change.

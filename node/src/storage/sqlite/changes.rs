@@ -9,14 +9,16 @@ use std::iter::once;
 use hereabouts_protocol::{
     durable::{
         ADDRESSES_PER_PEER_MAX, Change, KnownPeer, MessageKey, OutboxEntry, OutboxState, Outcome,
-        StoredContact, StoredMessage, StoredRecord,
+        StoredContact, StoredDeliveryRule, StoredMessage, StoredRecord,
     },
     presence::information::PresenceInformation,
     time::UnixTime,
 };
 use rusqlite::{Connection, OptionalExtension, Params, params, params_from_iter, types::ToSqlOutput};
 
-use super::rows::{content_columns, content_values, millis, optional, outbox_state_words, time};
+use super::rows::{
+    content_columns, content_values, millis, optional, outbox_state_words, time, to_json, whose_word,
+};
 use crate::storage::{KNOWN_PEERS_MAX, OUTBOX_FINISHED_MAX, RECEIVED_IDS_KEPT};
 
 /// The cursor of the message that [`name`] names; NULL if it is not known.
@@ -59,6 +61,14 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
         Change::RemoveContact(petname) => {
             execute(connection, "DELETE FROM contacts WHERE petname = ?1", [petname])
         }
+        Change::PutDeliveryRule(StoredDeliveryRule { whose, rule }) => {
+            let sql = "INSERT INTO delivery_rules (whose, rule) VALUES (?1, ?2)
+                       ON CONFLICT (whose) DO UPDATE SET rule = excluded.rule";
+            execute(connection, sql, params![whose_word(whose), to_json(rule)?])
+        }
+        Change::RemoveDeliveryRule(whose) => {
+            execute(connection, "DELETE FROM delivery_rules WHERE whose = ?1", [whose_word(whose)])
+        }
     }
 }
 
@@ -99,9 +109,7 @@ pub(super) fn forget_received(
 }
 
 fn put_information(connection: &Connection, information: &PresenceInformation) -> rusqlite::Result<Outcome> {
-    let text = serde_json::to_string(information)
-        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    execute(connection, "UPDATE node SET information = ?1", [text])
+    execute(connection, "UPDATE node SET information = ?1", [to_json(information)?])
 }
 
 fn put_record(connection: &Connection, record: &StoredRecord) -> rusqlite::Result<Outcome> {

@@ -7,14 +7,16 @@ use std::{path::Path, sync::mpsc::Receiver};
 
 use futures::channel::oneshot;
 use hereabouts_protocol::durable::{
-    KnownPeer, MessageKey, OutboxEntry, Restored, StoredContact, StoredRecord,
+    KnownPeer, MessageKey, OutboxEntry, Restored, StoredContact, StoredDeliveryRule, StoredRecord,
 };
 use hereabouts_protocol::presence::record::Version;
 use rusqlite::{Connection, Params, Row, params};
 
 use super::{
     failure::explain,
-    rows::{inbox_columns, inbox_entry, json, message_columns, outbox_entry, presentity, time, unsigned},
+    rows::{
+        inbox_columns, inbox_entry, json, message_columns, outbox_entry, presentity, time, unsigned, whose,
+    },
 };
 use crate::storage::{InboxEntry, StorageError};
 
@@ -59,6 +61,7 @@ pub(super) fn restore(connection: &mut Connection) -> rusqlite::Result<Restored>
         inbox_messages: snapshot.query_row("SELECT count(*) FROM inbox", [], |row| unsigned(row, 0))?,
         outbox: outbox(&snapshot)?,
         contacts: all(&snapshot, "SELECT petname, presentity FROM contacts ORDER BY petname", [], contact)?,
+        delivery_rules: delivery_rules(&snapshot)?,
     })
 }
 
@@ -119,6 +122,17 @@ fn known_peer(row: &Row<'_>) -> rusqlite::Result<KnownPeer> {
 
 fn contact(row: &Row<'_>) -> rusqlite::Result<StoredContact> {
     Ok(StoredContact { petname: row.get(0)?, presentity: presentity(row, 1)? })
+}
+
+/// In the order of their kinds and keys, which is not that of the words.
+fn delivery_rules(connection: &Connection) -> rusqlite::Result<Vec<StoredDeliveryRule>> {
+    let mut rules = all(connection, "SELECT whose, rule FROM delivery_rules", [], delivery_rule)?;
+    rules.sort_by_key(|stored| stored.whose);
+    Ok(rules)
+}
+
+fn delivery_rule(row: &Row<'_>) -> rusqlite::Result<StoredDeliveryRule> {
+    Ok(StoredDeliveryRule { whose: whose(row, 0)?, rule: json(1, &row.get::<_, String>(1)?)? })
 }
 
 fn all<T>(

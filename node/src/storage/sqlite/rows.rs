@@ -6,7 +6,10 @@ use data_encoding::BASE64;
 use hereabouts_protocol::{
     durable::{OutboxEntry, OutboxState, StoredMessage},
     identity::{InboxAddress, Presentity},
-    message::instant_message::{FailureReason, InstantMessage, MessageId},
+    message::{
+        delivery_rules::Whose,
+        instant_message::{FailureReason, InstantMessage, MessageId},
+    },
     presence::information::Extensions,
     time::UnixTime,
 };
@@ -14,7 +17,7 @@ use rusqlite::{
     Row,
     types::{ToSqlOutput, Type, Value},
 };
-use serde::{Deserialize, de::DeserializeOwned, de::IntoDeserializer};
+use serde::{Deserialize, Serialize, de::DeserializeOwned, de::IntoDeserializer};
 
 use crate::storage::InboxEntry;
 
@@ -147,6 +150,30 @@ pub(super) fn json<T: DeserializeOwned>(column: usize, text: &str) -> rusqlite::
     serde_json::from_str(text).map_err(|error| damage(column, error))
 }
 
+/// A value to be written as JSON.
+pub(super) fn to_json(value: &impl Serialize) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// Whose messages a DELIVERY RULE is for, as a word.
+pub(super) fn whose_word(whose: &Whose) -> String {
+    match whose {
+        Whose::Contacts => CONTACTS.to_owned(),
+        Whose::Strangers => STRANGERS.to_owned(),
+        Whose::Sender(sender) => sender.to_string(),
+    }
+}
+
+/// The inverse of [`whose_word`].
+pub(super) fn whose(row: &Row<'_>, column: usize) -> rusqlite::Result<Whose> {
+    let word: String = row.get(column)?;
+    match word.as_str() {
+        CONTACTS => Ok(Whose::Contacts),
+        STRANGERS => Ok(Whose::Strangers),
+        sender => parse(column, sender).map(Whose::Sender),
+    }
+}
+
 fn extensions_text(extensions: &Extensions) -> String {
     let encoded: BTreeMap<&str, String> =
         extensions.iter().map(|(name, value)| (name.as_str(), BASE64.encode(value))).collect();
@@ -181,3 +208,6 @@ where
 fn damage(column: usize, error: impl Into<Box<dyn Error + Send + Sync + 'static>>) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into())
 }
+
+const CONTACTS: &str = "contacts";
+const STRANGERS: &str = "strangers";

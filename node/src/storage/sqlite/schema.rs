@@ -17,23 +17,29 @@ use super::open::OpenError;
 pub(super) const APPLICATION_ID: u32 = 0x4865_7265;
 
 /// The schema that this build writes.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// Brings the file to [`VERSION`], all or nothing. A file that is there already is not written to; that it is
 /// not newer was checked before.
 pub(super) fn migrate(connection: &mut Connection, path: &Path) -> Result<(), OpenError> {
+    migrate_to(connection, path, VERSION)
+}
+
+/// Brings the file to an earlier version, as an older build would have.
+pub(super) fn migrate_to(connection: &mut Connection, path: &Path, wanted: u32) -> Result<(), OpenError> {
     let explain = |error| OpenError::explain(path, &error);
     let transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(explain)?;
     let found = version(&transaction).map_err(explain)?;
-    if found >= VERSION {
+    if found >= wanted {
         return Ok(());
     }
-    for (_, migration) in (1..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
+    let missing = (1..).zip(MIGRATIONS).filter(|(version, _)| (found + 1..=wanted).contains(version));
+    for (_, migration) in missing {
         transaction.execute_batch(migration).map_err(explain)?;
     }
     transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(explain)?;
-    transaction.pragma_update(None, "user_version", VERSION).map_err(explain)?;
+    transaction.pragma_update(None, "user_version", wanted).map_err(explain)?;
     transaction.commit().map_err(explain)
 }
 
@@ -42,7 +48,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-const MIGRATIONS: [&str; VERSION as usize] = [TABLES];
+const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DELIVERY_RULES];
 
 const TABLES: &str = "
 -- What this node says of itself. One row.
@@ -120,5 +126,12 @@ CREATE INDEX outbox_finished ON outbox (finished) WHERE finished IS NOT NULL;
 CREATE TABLE contacts (
     petname    TEXT PRIMARY KEY CHECK (petname <> ''),
     presentity BLOB NOT NULL CHECK (length(presentity) = 32)
+) STRICT, WITHOUT ROWID;
+";
+
+const DELIVERY_RULES: &str = "
+CREATE TABLE delivery_rules (
+    whose TEXT PRIMARY KEY CHECK (whose <> ''),  -- 'contacts', 'strangers', or the id of a sender
+    rule  TEXT NOT NULL                          -- JSON
 ) STRICT, WITHOUT ROWID;
 ";

@@ -41,6 +41,7 @@ impl Disk {
             inbox_messages: u64::try_from(self.inbox.len()).unwrap(),
             outbox: self.outbox.clone(),
             contacts: Vec::<StoredContact>::new(),
+            delivery_rules: Vec::new(),
         }
     }
 
@@ -74,7 +75,12 @@ impl Disk {
                 }
             }
             Change::RemoveOutbox(id) => self.outbox.retain(|entry| entry.message.id != id),
-            Change::KnownPeer(_) | Change::MarkRead(_) | Change::PutContact(_) | Change::RemoveContact(_) => {
+            Change::KnownPeer(_)
+            | Change::MarkRead(_)
+            | Change::PutContact(_)
+            | Change::RemoveContact(_)
+            | Change::PutDeliveryRule(_)
+            | Change::RemoveDeliveryRule(_) => {
                 unreachable!("the driver makes these changes, not the node")
             }
         }

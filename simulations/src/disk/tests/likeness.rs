@@ -2,7 +2,11 @@
 
 use hereabouts::storage::sqlite::Database;
 use hereabouts_protocol::{
-    durable::StoredContact, message::instant_message::FailureReason,
+    durable::{StoredContact, StoredDeliveryRule},
+    message::{
+        delivery_rules::{DeliveryRule, Whose},
+        instant_message::FailureReason,
+    },
     presence::information::PresenceInformation,
 };
 
@@ -113,9 +117,23 @@ fn change(random: &mut StdRng) -> Change {
         91..96 => {
             Change::PutContact(StoredContact { petname: few.to_string(), presentity: presentity(number) })
         }
-        96..99 => Change::RemoveContact(few.to_string()),
+        96..97 => Change::RemoveContact(few.to_string()),
+        97 => Change::PutDeliveryRule(StoredDeliveryRule { whose: whose(few), rule: delivery_rule(number) }),
+        98 => Change::RemoveDeliveryRule(whose(few)),
         _ => Change::PutContact(StoredContact { petname: String::new(), presentity: presentity(number) }),
     }
+}
+
+fn whose(number: u16) -> Whose {
+    match number {
+        0 => Whose::Contacts,
+        1 => Whose::Strangers,
+        number => Whose::Sender(presentity(number)),
+    }
+}
+
+fn delivery_rule(number: u16) -> DeliveryRule {
+    DeliveryRule { per_minute: Some(number.into()), ..DeliveryRule::default() }
 }
 
 fn outbox_state(random: &mut StdRng) -> OutboxState {

@@ -2,6 +2,7 @@
 
 pub(super) mod api;
 pub(super) mod contact;
+pub(super) mod delivery;
 pub(super) mod fetch;
 pub(super) mod inbox;
 pub(super) mod node;

@@ -32,6 +32,11 @@ fn every_kind_of_state_reads_back_equal_after_a_restart() {
         inbox_messages: 1,
         outbox: every_outbox_state(),
         contacts: vec![contact("Ann", 5), contact("bob", 6)],
+        delivery_rules: vec![
+            delivery_rule(Whose::Contacts, 2),
+            delivery_rule(Whose::Strangers, 1),
+            delivery_rule(Whose::Sender(presentity(7)), 3),
+        ],
     };
     let (database, _) = place.open();
     let mut changes = vec![
@@ -57,6 +62,12 @@ fn every_kind_of_state_reads_back_equal_after_a_restart() {
         Change::PutContact(contact("Ann", 5)),
         Change::PutContact(contact("carol", 5)),
         Change::RemoveContact("carol".to_owned()),
+        Change::PutDeliveryRule(delivery_rule(Whose::Strangers, 9)),
+        Change::PutDeliveryRule(delivery_rule(Whose::Strangers, 1)),
+        Change::PutDeliveryRule(delivery_rule(Whose::Contacts, 2)),
+        Change::PutDeliveryRule(delivery_rule(Whose::Sender(presentity(7)), 3)),
+        Change::PutDeliveryRule(delivery_rule(Whose::Sender(presentity(8)), 4)),
+        Change::RemoveDeliveryRule(Whose::Sender(presentity(8))),
     ];
     // Each entry was queued before it came to its end.
     changes.extend(expected.outbox.iter().map(|entry| {
@@ -87,9 +98,10 @@ fn changes_of_what_is_not_there_say_so() {
             Change::DeleteMessage(key(1)),
             Change::RemoveOutbox(id(1)),
             Change::RemoveContact("bob".to_owned()),
+            Change::RemoveDeliveryRule(Whose::Strangers),
         ],
     );
-    assert_eq!(outcomes, [Outcome::Missing; 5]);
+    assert_eq!(outcomes, [Outcome::Missing; 6]);
 }
 
 #[test]

@@ -59,6 +59,19 @@ fn a_new_store_is_migrated_from_nothing_and_closed_to_others() {
 }
 
 #[test]
+fn a_store_of_an_older_build_is_brought_up_to_date_and_keeps_what_is_in_it() {
+    let place = Place::new();
+    let mut older = place.outsider();
+    schema::migrate_to(&mut older, &place.path(), 1).unwrap();
+    older.execute("INSERT INTO contacts VALUES ('bob', ?1)", [presentity(1).as_bytes()]).unwrap();
+    drop(older);
+    let (database, restored) = place.open();
+    assert_eq!(restored.contacts, [contact("bob", 1)]);
+    let rule = delivery_rule(Whose::Contacts, 1);
+    assert_eq!(commit(&database, vec![Change::PutDeliveryRule(rule)]), [Outcome::Done]);
+}
+
+#[test]
 fn a_creation_that_was_cut_short_is_done_again() {
     let place = Place::new();
     fs::write(place.path(), "").unwrap();

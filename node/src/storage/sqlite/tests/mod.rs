@@ -10,10 +10,13 @@ use futures::executor::block_on;
 use hereabouts_protocol::{
     durable::{
         Change, Durability, MessageKey, OutboxEntry, OutboxState, Outcome, Restored, StoredContact,
-        StoredMessage,
+        StoredDeliveryRule, StoredMessage,
     },
     identity::{InboxAddress, Presentity, Realm},
-    message::instant_message::{InstantMessage, MessageId},
+    message::{
+        delivery_rules::{DeliveryAction, DeliveryRule, Whose},
+        instant_message::{InstantMessage, MessageId},
+    },
     time::UnixTime,
 };
 use tempfile::TempDir;
@@ -111,4 +114,16 @@ fn queued(number: u16) -> OutboxEntry {
 
 fn contact(petname: &str, number: u16) -> StoredContact {
     StoredContact { petname: petname.to_owned(), presentity: presentity(number) }
+}
+
+/// A rule that says something of everything that a rule says, and so much a minute.
+fn delivery_rule(whose: Whose, per_minute: u32) -> StoredDeliveryRule {
+    let rule = DeliveryRule {
+        action: DeliveryAction::Ignore,
+        per_minute: Some(per_minute),
+        together_per_minute: Some(5),
+        body_bytes_max: 6,
+        content_types: vec!["text/".to_owned()],
+    };
+    StoredDeliveryRule { whose, rule }
 }
