@@ -40,6 +40,16 @@ fn fewer_are_enough_where_fewer_can_see() {
 }
 
 #[test]
+fn nobody_waits_for_accusers_that_are_not_there_any_more() {
+    for (able, believed) in [(5, 15_000), (1, 1_400)] {
+        let mut accusations = new();
+        accuse(&mut accusations, ms(0), 10, Grounds::Unreachable);
+        accusations.handle_fewer_able(ms(1_000), |_| able);
+        assert_eq!(believed_at(&mut accusations, 1_000), Some(believed), "{able} are left");
+    }
+}
+
+#[test]
 fn a_process_that_does_not_answer_on_a_host_that_does_is_given_a_minute() {
     let mut accusations = new();
     for accuser in 10..14 {

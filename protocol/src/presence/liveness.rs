@@ -475,8 +475,8 @@ const MANY_WITHIN: Duration = Duration::from_secs(5);
 const SWEEP_STEP: Duration = Duration::from_millis(20);
 /// All links are not checked more often on others' word.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
-/// All links are not checked more often since one was found unreachable. One that is cut off itself soon finds
-/// so, and has to look after all of them though it looked before.
+/// All links are not checked more often since one was found unreachable. One that is cut off itself soon
+/// finds so, and has to look after all of them though it looked before.
 const SWEEP_AGAIN: Duration = Duration::from_secs(5);
 /// A node that acts so late slept.
 pub const SLEPT: Duration = Duration::from_secs(5);
