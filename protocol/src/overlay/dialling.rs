@@ -127,6 +127,12 @@ pub(super) fn backoff(tries: u32) -> Duration {
     RETRY_MIN.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1).min(16))).min(RETRY_MAX)
 }
 
+/// The longest that a peer waits for its next dial, if all links were lost so long ago: a cable that is
+/// plugged in again soon is to be noticed soon, and who is alone for long costs little.
+pub(super) fn wait_max(alone_for: Option<Duration>) -> Duration {
+    alone_for.map_or(RETRY_MAX, |alone_for| (alone_for / ALONE_SHARE).clamp(RETRY_MIN, RETRY_MAX))
+}
+
 /// The same as [`NEIGHBOURS`](super::links::NEIGHBOURS) where there are more peers than that: enough for
 /// several to notice a death, for gossip to choose from, and to survive that most are lost at once.
 pub(super) const NEIGHBOURS_OF_MANY: usize = 12;
@@ -134,6 +140,8 @@ pub(super) const RETRY_MIN: Duration = Duration::from_secs(1);
 /// So long that who is gone for good costs little, so short that one of ten that were cut off is soon found
 /// again.
 pub(super) const RETRY_MAX: Duration = Duration::from_secs(15);
+/// A node that is alone waits a share of the time that it is.
+const ALONE_SHARE: u32 = 20;
 /// How often one that was not reached for long is dialled if no links are missing: of the halves of a mesh
 /// of a hundred, one finds the other within a tenth of a second.
 pub(super) const STRAY_INTERVAL: Duration = Duration::from_secs(5);

@@ -18,7 +18,8 @@
 //!
 //! A lost link is redialled at once, over TCP where the peer was last reached; if that fails it is reported
 //! unreachable, with whether its host refused, and tried again with a wait that doubles from [`RETRY_MIN`]
-//! to [`RETRY_MAX`], for ever, unless it said goodbye. Peers that were lost lately are tried before those
+//! to [`RETRY_MAX`], for ever, unless it said goodbye; who lost all its links was cut off itself, perhaps for
+//! moments, and waits less ([`wait_max`]). Peers that were lost lately are tried before those
 //! that long were not there; of these one every [`STRAY_INTERVAL`] though enough links stand, so that a
 //! split heals. Two connections with one peer happen when both dial at once: after [`SETTLE_DUPLICATES`]
 //! the one that the first of the two dialled stays. If one is older than that, or the peer does not close
@@ -52,7 +53,7 @@ use rand::{RngExt, rngs::StdRng};
 
 use super::{
     address::{Address, same_network},
-    dialling::backoff,
+    dialling::{backoff, wait_max},
     given::GivenAddresses,
     peer::{Connection, Peer, SETTLE_DUPLICATES, TRIES_FEW, Urgency, superfluous},
     table::Peers,
@@ -74,6 +75,8 @@ pub struct Overlay<C> {
     /// When one that is out of reach is to be dialled though links are not missing.
     pub(super) stray_at: Timestamp,
     links: usize,
+    /// When the last link was lost, while there is none.
+    alone_since: Option<Timestamp>,
     /// Peers with a connection, which will be a link if all goes well.
     pub(super) connected: usize,
     /// Those of them that this node dialled.
@@ -95,6 +98,7 @@ impl<C: Copy + Ord> Overlay<C> {
             dialled: (Timestamp::START, 0),
             stray_at: Timestamp::START,
             links: 0,
+            alone_since: None,
             connected: 0,
             connected_dialled: 0,
             random,
@@ -187,6 +191,7 @@ impl<C: Copy + Ord> Overlay<C> {
             known.departed = false;
             known.linked = true;
             self.links += 1;
+            self.alone_since = None;
             let dialled = known.dialled();
             self.outputs.push_back(OverlayOutput::LinkEstablished { peer, dialled });
         }
@@ -214,6 +219,7 @@ impl<C: Copy + Ord> Overlay<C> {
         let was_linked = std::mem::take(&mut known.linked);
         if was_linked {
             self.links -= 1;
+            self.alone_since = (self.links == 0).then_some(now);
             self.outputs.push_back(OverlayOutput::LinkDown { peer });
         }
         if was_linked && !known.departed {
@@ -249,6 +255,7 @@ impl<C: Copy + Ord> Overlay<C> {
 
     fn dial_failed(&mut self, now: Timestamp, peer: PeerId, failure: DialFailure) {
         let spread = self.random.random_range(0.75..1.25);
+        let wait_max = wait_max(self.alone_since.map(|since| now.since(since)));
         let Some(known) = self.peers.get_mut(&peer) else { return };
         if !known.connections.is_empty() {
             return;
@@ -258,7 +265,7 @@ impl<C: Copy + Ord> Overlay<C> {
             return;
         }
         known.tries = known.tries.saturating_add(1);
-        known.dial_at = Some(now + backoff(known.tries).mul_f64(spread));
+        known.dial_at = Some(now + backoff(known.tries).min(wait_max).mul_f64(spread));
         let was_linked = std::mem::take(&mut known.confirming);
         if failure != DialFailure::Own {
             let refused = failure == DialFailure::Refused;

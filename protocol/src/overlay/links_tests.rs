@@ -603,3 +603,24 @@ fn host(number: usize) -> Address {
 fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(millis)
 }
+
+#[test]
+fn who_lost_all_its_links_tries_the_others_often_at_first_though_they_are_lost() {
+    let (own, peer) = two();
+    let mut overlay = linked(own, peer);
+    overlay.handle_disconnected(at(1000), peer, 1);
+    overlay.handle_lost(peer);
+    let mut dials = Vec::new();
+    for now in (1000..900_000).step_by(100) {
+        for output in overlay.run(now) {
+            if matches!(output, OverlayOutput::Dial { .. }) {
+                dials.push(now);
+                overlay.handle_dial_failed(at(now), peer, DialFailure::Unreachable);
+            }
+        }
+    }
+    let waits: Vec<_> =
+        dials.iter().zip(dials.iter().skip(1)).map(|(one, next)| (*one, next - one)).collect();
+    assert!(waits.iter().all(|(now, wait)| *now > 20_000 || *wait <= 1_400), "{waits:?}");
+    assert!(waits.iter().all(|(now, wait)| *now < 400_000 || *wait >= 11_000), "{waits:?}");
+}
