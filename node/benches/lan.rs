@@ -34,6 +34,18 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use hereabouts::storage::{Storage, sqlite::Database};
+use hereabouts_protocol::{
+    durable::{Change, Durability, StoredRecord},
+    identity::{InboxAddress, Presentity, Realm},
+    presence::{
+        information::{EXTENSION_VALUE_BYTES_MAX, PresenceInformation},
+        record::{FORMAT, PresenceRecord, RecordBody, Version},
+        service::PRESENTITIES_MAX,
+    },
+    time::UnixTime,
+};
+use libp2p::identity::Keypair;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
@@ -132,6 +144,7 @@ fn measure(lab: &Lab, count: usize, plan: &Plan) -> Vec<Value> {
     let (times, work): (Vec<f64>, Vec<f64>) = (0..plan.starts).map(|_| lone_start(first)).unzip();
     row("lone start until it listens", "ms", "-", times);
     row("CPU of a lone start", "ms", "-", work);
+    row("resident memory, full table", "MB", "-", vec![memory_of_full_table(first)]);
 
     let mut nodes: Vec<Node> = hosts
         .iter()
@@ -178,6 +191,56 @@ fn lone_start(host: &Host) -> (f64, f64) {
     let work = processor_milliseconds(&node);
     node.kill9();
     (milliseconds_since(start, &listening), work)
+}
+
+/// Resident memory of a node that knows as many presentities as it may, each by a record of the largest size.
+fn memory_of_full_table(host: &Host) -> f64 {
+    let mut node = Node::start(host, "Full", &[]);
+    node.down();
+    let (database, _) = Database::open(&node.home().join("node.db")).expect("the store of an ended node");
+    let records = (0..PRESENTITIES_MAX).map(|number| Change::Record(large_record(number)));
+    let commit = database.commit(records.collect(), Durability::Durable);
+    futures::executor::block_on(commit).expect("there is room on the disk");
+    drop(database);
+    node.restart();
+    let known = node.json(&["who"])["presentities"].as_array().map_or(0, Vec::len);
+    assert!(known >= PRESENTITIES_MAX, "{known} are known");
+    let memory = resident_megabytes(node.pid());
+    node.kill9();
+    memory
+}
+
+/// A record that lacks a few bytes of the limit.
+fn large_record(number: usize) -> StoredRecord {
+    let mut seed = [1; 32];
+    for (place, byte) in seed.iter_mut().zip(number.to_be_bytes()) {
+        *place = byte;
+    }
+    let key = Keypair::ed25519_from_bytes(seed).expect("any 32 bytes are a key's");
+    let presentity = Presentity::from_public_key(&key.public()).expect("an Ed25519 key");
+    let realm = Realm::default();
+    let inbox = InboxAddress { node: presentity, realm: realm.clone() };
+    let version = Version { incarnation: 1, sequence: 1 };
+    let filled = |bytes| RecordBody {
+        format: FORMAT,
+        realm: realm.clone(),
+        presentity,
+        version,
+        lease_seconds: 3600,
+        departing: false,
+        addresses: Vec::new(),
+        public: Some(PresenceInformation::open("somebody", &inbox)),
+        sealed_views: Vec::new(),
+        extensions: [
+            ("filling".to_owned(), vec![0; EXTENSION_VALUE_BYTES_MAX]),
+            ("more".to_owned(), vec![0; bytes]),
+        ]
+        .into(),
+    };
+    let sizes = (0..EXTENSION_VALUE_BYTES_MAX).rev().step_by(16);
+    let record = sizes.into_iter().find_map(|bytes| PresenceRecord::sign(filled(bytes), &key).ok());
+    let bytes = record.expect("a record without filling fits").bytes().to_vec();
+    StoredRecord { presentity, version, bytes, heard_at: UnixTime::from_millis(0) }
 }
 
 /// Starts all nodes at once. For each, milliseconds from then until it has seen all others appear.
