@@ -7,7 +7,7 @@ use crate::{
         accusations::{ACCUSERS_ENOUGH, AccusationsOutput, Offered},
         liveness::{Cause, LivenessOutput},
         record::{PresenceRecord, Reaction, Version},
-        service::{AccusedBy, Evidence, PresenceService},
+        service::{AccusedBy, Evidence},
         suspicion::{Accusation, Grounds, Suspicion},
     },
     time::Timestamp,
@@ -86,7 +86,7 @@ impl Node {
         };
         let own = self.presentity();
         let accusation = Accusation { subject, version, grounds };
-        let able = able(&self.service, &subject);
+        let able = self.able(&subject);
         self.accusations.handle_accusation(now, own, accusation, version, able);
         if grounds == Grounds::Refused && link_broke {
             self.lose(now, subject, Evidence::LinkLost);
@@ -106,8 +106,8 @@ impl Node {
 
     /// Who is suspect or lost is not there to see whether others are.
     fn one_less_sees(&mut self, now: Timestamp, presentity: Presentity) {
-        if self.service.others_present(&presentity, ACCUSERS_ENOUGH) < ACCUSERS_ENOUGH {
-            let able = |subject: &Presentity| able(&self.service, subject);
+        let able = self.able(&presentity);
+        if able < ACCUSERS_ENOUGH {
             self.accusations.handle_fewer_able(now, able);
         }
     }
@@ -195,7 +195,7 @@ impl Node {
         let Some(known) = self.known_version(&subject).filter(|_| !self.service.has_left(&subject)) else {
             return Offered::Useless;
         };
-        let able = able(&self.service, &subject);
+        let able = self.able(&subject);
         let offered = self.accusations.handle_accusation(now, accuser, accusation, known, able);
         if offered == Offered::News {
             self.liveness.handle_told(now, subject);
@@ -264,9 +264,9 @@ impl Node {
         }
         self.service.record(presentity).map(PresenceRecord::version)
     }
-}
 
-/// How many nodes could see whether `subject` is there, this one included.
-fn able(service: &PresenceService, subject: &Presentity) -> usize {
-    1 + service.others_present(subject, ACCUSERS_ENOUGH - 1)
+    /// How many nodes could see whether `subject` is there, this one included.
+    fn able(&self, subject: &Presentity) -> usize {
+        1 + self.service.others_present(subject, ACCUSERS_ENOUGH - 1)
+    }
 }

@@ -195,18 +195,17 @@ impl Accusations {
         Offered::News
     }
 
-    /// One more is suspected or lost, and so few are left to see that `able`, as in
-    /// [`Self::handle_accusation`], may be less than it was: nobody waits for accusers that there are not.
-    pub fn handle_fewer_able(&mut self, now: Timestamp, able: impl Fn(&Presentity) -> usize) {
-        let mut changed = Vec::new();
-        for (subject, entry) in self.subjects.iter_mut().filter(|(_, entry)| !entry.accused.is_empty()) {
-            let enough = able(subject).clamp(1, ACCUSERS_ENOUGH);
-            if enough < entry.enough {
-                entry.enough = enough;
-                changed.push(*subject);
-            }
-        }
-        changed.into_iter().for_each(|subject| self.judge(now, subject));
+    /// One more is suspected or lost, so that no more than `able` nodes are there to see for themselves, this
+    /// one included: nobody waits for accusers that there are not.
+    pub fn handle_fewer_able(&mut self, now: Timestamp, able: usize) {
+        let enough = able.max(1);
+        let waits = |entry: &Subject| !entry.believed && !entry.accused.is_empty() && enough < entry.enough;
+        let waiting = self.subjects.iter_mut().filter(|(_, entry)| waits(entry));
+        let waiting = waiting.map(|(subject, entry)| {
+            entry.enough = enough;
+            *subject
+        });
+        waiting.collect::<Vec<_>>().into_iter().for_each(|subject| self.judge(now, subject));
     }
 
     /// This node tried the host of one whom others accuse, and got no answer: it accuses as well. It says so

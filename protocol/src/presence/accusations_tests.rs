@@ -44,7 +44,7 @@ fn nobody_waits_for_accusers_that_are_not_there_any_more() {
     for (able, believed) in [(5, 15_000), (1, 1_400)] {
         let mut accusations = new();
         accuse(&mut accusations, ms(0), 10, Grounds::Unreachable);
-        accusations.handle_fewer_able(ms(1_000), |_| able);
+        accusations.handle_fewer_able(ms(1_000), able);
         assert_eq!(believed_at(&mut accusations, 1_000), Some(believed), "{able} are left");
     }
 }
