@@ -106,6 +106,17 @@ fn workspace() -> &'static Path {
 const FILE_LINES_MAX: usize = 800;
 const LINE_CHARACTERS_MAX: usize = 110;
 const LEFTOVERS: [&str; 5] = ["todo!(", "unimplemented!(", "dbg!(", "FIXME", "TODO"];
-/// Keys, serialisation, hashing, errors, and a generator of random numbers that is seeded by its caller.
-const PROTOCOL_DEPENDENCIES: [&str; 8] =
-    ["bincode", "data-encoding", "libp2p-identity", "rand", "serde", "serde_bytes", "sha2", "thiserror"];
+/// Keys, ciphers, serialisation, XML, hashing, errors, and a generator of random numbers that is seeded by
+/// its caller.
+const PROTOCOL_DEPENDENCIES: [&str; 10] = [
+    "bincode",
+    "chacha20poly1305",
+    "data-encoding",
+    "libp2p-identity",
+    "quick-xml",
+    "rand",
+    "serde",
+    "serde_bytes",
+    "sha2",
+    "thiserror",
+];

@@ -13,9 +13,14 @@ use crate::{
         delivery_rules::{DeliveryRule, Whose},
         instant_message::{FailureReason, InstantMessage, MessageId},
     },
-    presence::information::PresenceInformation,
-    presence::record::Version,
+    presence::{
+        access_rules::{AccessRule, Audience},
+        information::PresenceInformation,
+        record::Version,
+        sealing::ViewKey,
+    },
     time::UnixTime,
+    watcher::watcher_information::{VisibleTo, Watcher},
 };
 
 /// One change of the durable state. Changes of one commit are applied together or not at all.
@@ -49,6 +54,20 @@ pub enum Change {
     PutDeliveryRule(StoredDeliveryRule),
     /// No DELIVERY RULE is set for these any more.
     RemoveDeliveryRule(Whose),
+    /// An ACCESS RULE; replaces the one that was set for these.
+    PutAccessRule(StoredAccessRule),
+    /// No ACCESS RULE is set for these any more.
+    RemoveAccessRule(Audience),
+    /// VISIBILITY RULES: who else may see whom this node watches.
+    Visibility(VisibleTo),
+    /// A key that this node was given; replaces the one for the same presentity.
+    PutKey(StoredKey),
+    /// The key for this presentity is over.
+    RemoveKey(Presentity),
+    /// What is known of a watcher; replaces what was.
+    PutWatcher(StoredWatcher),
+    /// The watcher asked too long ago to be kept.
+    RemoveWatcher(Presentity),
 }
 
 /// What became of a [`Change`].
@@ -95,6 +114,14 @@ pub struct Restored {
     pub contacts: Vec<StoredContact>,
     /// The DELIVERY RULES that were set.
     pub delivery_rules: Vec<StoredDeliveryRule>,
+    /// The ACCESS RULES that were set.
+    pub access_rules: Vec<StoredAccessRule>,
+    /// The VISIBILITY RULES.
+    pub visible_to: VisibleTo,
+    /// The keys that this node was given.
+    pub keys: Vec<StoredKey>,
+    /// Who asked for this node's PRESENCE INFORMATION.
+    pub watchers: Vec<StoredWatcher>,
 }
 
 /// A record as the store keeps it.
@@ -185,6 +212,35 @@ pub struct StoredDeliveryRule {
     pub whose: Whose,
     /// What it demands of them.
     pub rule: DeliveryRule,
+}
+
+/// An ACCESS RULE that the PRINCIPAL set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredAccessRule {
+    /// For whom it is.
+    pub audience: Audience,
+    /// What it grants.
+    pub rule: AccessRule,
+}
+
+/// A key to somebody's sealed view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Whose view it opens.
+    pub presentity: Presentity,
+    /// The key.
+    pub key: ViewKey,
+    /// When it is to be dropped.
+    pub ends_at: UnixTime,
+}
+
+/// One who asked for this node's PRESENCE INFORMATION.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredWatcher {
+    /// Who.
+    pub presentity: Presentity,
+    /// What is known of it.
+    pub watcher: Watcher,
 }
 
 /// Addresses remembered for one peer.

@@ -60,6 +60,8 @@ impl World {
             Action::Burst => self.burst(),
             Action::ChangeOf(number) => self.change_of(number),
             Action::Message => self.message(),
+            Action::ChangeGuarded => self.change_guarded(),
+            Action::ChangeRule => self.change_rule(),
             Action::Begin { fault, nodes } => self.begin_fault(fault, nodes),
             Action::End { fault, nodes } => self.end_fault(fault, &nodes),
         }

@@ -10,7 +10,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use hereabouts_protocol::message::instant_message::MessageError;
+use hereabouts_protocol::{message::instant_message::MessageError, presence::access_rules::AccessRuleError};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -22,7 +22,10 @@ use super::{
 use crate::{
     mesh::{
         events::CursorError,
-        handle::{ContactError, FetchError, InboxError, RuleError, SendError, SetError, Stopped, WatchError},
+        handle::{
+            AccessRuleFailure, ContactError, FetchError, InboxError, RuleError, SendError, SetError, Stopped,
+            VisibilityError, WatchError,
+        },
     },
     storage::StorageError,
 };
@@ -105,11 +108,19 @@ error_codes! {
     AmbiguousId "ambiguous-id" CONFLICT;
     "Whom the name means is clear, but nothing was ever heard of them and their node cannot be reached."
     NeverHeard "never-heard" NOT_FOUND;
+    "The presentity does not let this node see its presence."
+    NotAllowed "not-allowed" FORBIDDEN;
+    "The presentity decides on each watcher, and has not yet on this node. A subscription asks for that."
+    Unconfirmed "unconfirmed" FORBIDDEN;
+    "The presentity's node was asked too often. The message says when to ask again."
+    TooFast "too-fast" TOO_MANY_REQUESTS;
+    "The other node gave no answer."
+    Unanswered "unanswered" GATEWAY_TIMEOUT;
     "The change makes no presence document that can be published. The old one stands."
     InvalidPresence "invalid-presence" UNPROCESSABLE_ENTITY;
     "The petname cannot be used."
     InvalidPetname "invalid-petname" UNPROCESSABLE_ENTITY;
-    "The delivery rule cannot be. The old one stands."
+    "The delivery or access rule cannot be. The old one stands."
     InvalidRule "invalid-rule" UNPROCESSABLE_ENTITY;
     "The message breaks a limit other than that of its size. It was not sent."
     InvalidMessage "invalid-message" UNPROCESSABLE_ENTITY;
@@ -117,6 +128,8 @@ error_codes! {
     InvalidRecipient "invalid-recipient" UNPROCESSABLE_ENTITY;
     "The body of the message is over its limit. It was not sent."
     MessageTooLarge "message-too-large" UNPROCESSABLE_ENTITY;
+    "The recipient's presence is withheld, and the address of the inbox with it. The message was not sent."
+    Withheld "withheld" CONFLICT;
     "The recipient publishes no inbox for instant messages. The message was not sent."
     NoInbox "no-inbox" CONFLICT;
     "The message does not wait any more."
@@ -221,6 +234,9 @@ impl From<FetchError> for ErrorBody {
         match error {
             FetchError::Stopped(stopped) => stopped.into(),
             FetchError::Unknown => Self::new(ErrorCode::NeverHeard, error.to_string()),
+            FetchError::Refused => Self::new(ErrorCode::NotAllowed, error.to_string()),
+            FetchError::Unconfirmed => Self::new(ErrorCode::Unconfirmed, error.to_string()),
+            FetchError::TooFast { .. } => Self::new(ErrorCode::TooFast, error.to_string()),
         }
     }
 }
@@ -240,6 +256,7 @@ impl From<SendError> for ErrorBody {
             SendError::Stopped(stopped) => stopped.into(),
             SendError::Message(message) => message.into(),
             SendError::NeverHeard => Self::new(ErrorCode::NeverHeard, error.to_string()),
+            SendError::Withheld => Self::new(ErrorCode::Withheld, error.to_string()),
             SendError::NoInbox => Self::new(ErrorCode::NoInbox, error.to_string()),
             SendError::Oneself | SendError::OtherRealm => {
                 Self::new(ErrorCode::InvalidRecipient, error.to_string())
@@ -266,6 +283,31 @@ impl From<RuleError> for ErrorBody {
             RuleError::Storage(storage) => storage.into(),
             RuleError::Rule(_) => Self::new(ErrorCode::InvalidRule, error.to_string()),
             RuleError::TooMany { .. } => Self::new(ErrorCode::LimitReached, error.to_string()),
+        }
+    }
+}
+
+impl From<AccessRuleFailure> for ErrorBody {
+    fn from(error: AccessRuleFailure) -> Self {
+        match error {
+            AccessRuleFailure::Stopped(stopped) => stopped.into(),
+            AccessRuleFailure::Storage(storage) => storage.into(),
+            AccessRuleFailure::Rule(AccessRuleError::TooManyWatchers | AccessRuleError::TooManyViews) => {
+                Self::new(ErrorCode::LimitReached, error.to_string())
+            }
+            AccessRuleFailure::Rule(_) | AccessRuleFailure::RecordTooLarge { .. } => {
+                Self::new(ErrorCode::InvalidRule, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<VisibilityError> for ErrorBody {
+    fn from(error: VisibilityError) -> Self {
+        match error {
+            VisibilityError::Stopped(stopped) => stopped.into(),
+            VisibilityError::Storage(storage) => storage.into(),
+            VisibilityError::TooMany => Self::new(ErrorCode::LimitReached, error.to_string()),
         }
     }
 }

@@ -54,7 +54,7 @@ impl Directory {
         }
         for view in views {
             let person = people.entry(view.presentity).or_default();
-            person.name = view.information.as_ref().map(|document| document.display_name.clone());
+            person.name = view.display_name.clone();
             person.petname = view.petname.clone().or_else(|| person.petname.take());
         }
         let petnames = contacts.iter().map(|contact| (contact.petname.clone(), contact.presentity)).collect();

@@ -136,6 +136,8 @@ fn view(number: u8, name: &str) -> PresentityView {
         petname: None,
         version: Version { incarnation: 1, sequence: 1 },
         information: Some(PresenceInformation::open(name, &inbox)),
+        sealed: false,
+        display_name: Some(name.to_owned()),
         contact: Contact { state: ContactState::Present, since, evidence: Evidence::Heard, unsteady: false },
         heard_at: since,
         accused: Vec::new(),

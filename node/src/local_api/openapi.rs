@@ -151,12 +151,14 @@ mod tests {
         }
     }
 
-    const ENDPOINTS: [&str; 24] = [
+    const ENDPOINTS: [&str; 31] = [
+        "DELETE /v1/access-rules/{whom}",
         "DELETE /v1/contacts/{petname}",
         "DELETE /v1/delivery-rules/{whose}",
         "DELETE /v1/inbox/{id}",
         "DELETE /v1/outbox/{id}",
         "DELETE /v1/subscriptions/{who}",
+        "GET /v1/access-rules",
         "GET /v1/contacts",
         "GET /v1/delivery-rules",
         "GET /v1/events",
@@ -169,12 +171,17 @@ mod tests {
         "GET /v1/presentities",
         "GET /v1/presentities/{who}",
         "GET /v1/subscriptions",
+        "GET /v1/visibility",
+        "GET /v1/watchers",
         "POST /v1/messages",
         "POST /v1/presentities/{who}/fetch",
+        "POST /v1/presentities/{who}/watchers",
         "POST /v1/shutdown",
+        "PUT /v1/access-rules/{whom}",
         "PUT /v1/contacts/{petname}",
         "PUT /v1/delivery-rules/{whose}",
         "PUT /v1/presence",
         "PUT /v1/subscriptions/{who}",
+        "PUT /v1/visibility",
     ];
 }

@@ -24,7 +24,7 @@ use super::{
     client::{Client, ClientError, EventStream},
     documents::{
         BasicWord, ContactStateWord, EventBody, EventDocument, EvidenceWord, NoteDocument, OutboxStateWord,
-        OutcomeWord, SendMessage, SetPresence, SourceWord, WatchStateWord,
+        OutcomeWord, SendMessage, SetPresence, SourceWord, SubscriptionStateWord,
     },
     errors::ErrorCode,
     *,
@@ -231,15 +231,18 @@ async fn a_subscription_is_seen_on_both_sides_until_it_is_ended() {
     let mut seen = alice.client.events(None).await.unwrap();
     let watch = bob.client.watch("alice").await.unwrap();
     assert_eq!(watch.presentity.id, alice.mesh.presentity.to_string());
-    assert_ne!(watch.state, WatchStateWord::Terminated);
+    assert_ne!(watch.state, SubscriptionStateWord::Terminated);
     let event = next_where(&mut seen, |body| matches!(body, EventBody::Subscriber { .. })).await;
-    let EventBody::Subscriber { subscriber, active } = event.body else { unreachable!() };
-    assert_eq!((subscriber.name.as_deref(), active), (Some("Bob"), true));
+    let EventBody::Subscriber { subscriber, state, .. } = event.body else { unreachable!() };
+    assert_eq!((subscriber.name.as_deref(), state), (Some("Bob"), SubscriptionStateWord::Active));
     let subscribers = alice.client.subscriptions().await.unwrap().subscribers;
     assert_eq!(subscribers.first().unwrap().subscriber, subscriber);
 
     bob.client.unwatch("alice").await.unwrap();
-    next_where(&mut seen, |body| matches!(body, EventBody::Subscriber { active: false, .. })).await;
+    next_where(&mut seen, |body| {
+        matches!(body, EventBody::Subscriber { state: SubscriptionStateWord::Terminated, .. })
+    })
+    .await;
     assert!(bob.client.subscriptions().await.unwrap().watching.is_empty());
     assert_eq!(refusal(bob.client.unwatch("alice").await), ErrorCode::NotFound);
 }

@@ -115,5 +115,7 @@ const PRESENCE_TIMEOUT: Duration = Duration::from_secs(5);
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages of one sender that may be on their way to the disk at the same time.
 const STREAMS_PER_CONNECTION_MAX: usize = 256;
-/// Connections in all. Above the number of neighbours that a node dials, so that newcomers are let in.
-pub(super) const CONNECTIONS_MAX: u32 = 128;
+/// Connections in all. Above the number of neighbours that a node dials, so that newcomers are let in, and
+/// enough for some hundred subscribers that are no neighbours: who is told something new keeps the connection
+/// for [`IDLE_TIMEOUT`](super::IDLE_TIMEOUT).
+pub(super) const CONNECTIONS_MAX: u32 = 512;

@@ -27,7 +27,7 @@ use hereabouts_protocol::{
     message::instant_message::{Delivery, MessageId},
     node::{
         FetchToken, GossipToken, Node, NodeInput, NodeOutput, Notice, OutgoingRequest, PersistToken,
-        RequestToken, Response, ResponseToken, SentOutcome,
+        RequestToken, Response, ResponseToken, SentOutcome, WatchersToken,
     },
     overlay::{
         address::Address,
@@ -41,7 +41,7 @@ use hereabouts_protocol::{
         service::Transition,
     },
     time::Timestamp,
-    wire::frames::{MessageResponse, PresenceResponse},
+    wire::frames::{MessageResponse, PresenceResponse, WatcherReport},
 };
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError, gossipsub,
@@ -98,6 +98,7 @@ pub(super) struct Driver<D: Discovery, S, C> {
     reaching_now: BTreeSet<Presentity>,
     senders: BTreeMap<MessageId, oneshot::Sender<Result<(MessageId, Sent), SendError>>>,
     fetchers: BTreeMap<FetchToken, (Presentity, oneshot::Sender<Result<Fetched, FetchError>>)>,
+    watcher_fetchers: BTreeMap<WatchersToken, oneshot::Sender<Option<Vec<WatcherReport>>>>,
     timer: Option<(Timestamp, Delay)>,
     /// When the store failed last that it was said, and how.
     troubled: Option<(Timestamp, String)>,
@@ -172,6 +173,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             reaching_now: BTreeSet::new(),
             senders: BTreeMap::new(),
             fetchers: BTreeMap::new(),
+            watcher_fetchers: BTreeMap::new(),
             timer: None,
             troubled: None,
             leaving: None,
@@ -327,11 +329,16 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 let recall = self.storage.was_received(key);
                 self.storing.push(recall.map(move |result| StorageDone::Recalled(token, result)).boxed());
             }
-            NodeOutput::Fetched { token, direct } => {
+            NodeOutput::Fetched { token, outcome } => {
                 if let Some((presentity, reply)) = self.fetchers.remove(&token) {
                     let view = self.node.view(self.clock.now(), &presentity);
                     // A fetcher that went away needs no answer.
-                    let _ = reply.send(view.map(|view| Fetched { view, direct }).ok_or(FetchError::Unknown));
+                    let _ = reply.send(Fetched::new(view, outcome));
+                }
+            }
+            NodeOutput::FetchedWatchers { token, watchers } => {
+                if let Some(reply) = self.watcher_fetchers.remove(&token) {
+                    let _ = reply.send(watchers);
                 }
             }
             NodeOutput::Sent { id, outcome } => self.answer_sender(id, outcome),
@@ -437,7 +444,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 }
                 Event::Delivery { id, to, state }
             }
-            Notice::Subscriber { presentity, active } => Event::Subscriber { presentity, active },
+            Notice::Subscriber { presentity, state, event } => Event::Subscriber { presentity, state, event },
             Notice::Trouble(text) => Event::Trouble(text),
         };
         self.log(event);

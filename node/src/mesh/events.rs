@@ -21,6 +21,7 @@ use hereabouts_protocol::{
     message::instant_message::MessageId,
     presence::service::PresentityView,
     time::UnixTime,
+    watcher::subscription::{SubscriptionEvent, SubscriptionState},
 };
 use libp2p::Multiaddr;
 
@@ -58,12 +59,14 @@ pub enum Event {
         /// Where it stands now.
         state: OutboxState,
     },
-    /// Somebody subscribed to this node's presentity, or their subscription ended.
+    /// Somebody asked to subscribe to this node's presentity, subscribed, or their subscription ended.
     Subscriber {
         /// Who.
         presentity: Presentity,
-        /// Whether it is active now.
-        active: bool,
+        /// Where the subscription stands now.
+        state: SubscriptionState,
+        /// Since what.
+        event: SubscriptionEvent,
     },
     /// The node listens on a further address.
     Listening(Multiaddr),

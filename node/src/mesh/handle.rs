@@ -18,11 +18,17 @@ use hereabouts_protocol::{
         instant_message::{Delivery, MessageId},
         outbox::Draft,
     },
+    node::FetchOutcome,
     presence::{
+        access_rules::{AccessRule, AccessRuleError, AccessRules, Audience},
         information::{InformationError, PresenceInformation},
         service::PresentityView,
     },
-    watcher::subscription::Subscriptions,
+    watcher::{
+        subscription::Subscriptions,
+        watcher_information::{HIDDEN_FROM_MAX, VisibleTo, Watcher},
+    },
+    wire::frames::WatcherReport,
 };
 use libp2p::Multiaddr;
 use thiserror::Error;
@@ -201,6 +207,61 @@ impl MeshHandle {
         self.ask(|reply| Command::RemoveDeliveryRule(whose, reply)).await?
     }
 
+    /// The ACCESS RULES of this node's presentity.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn access_rules(&self) -> Result<AccessRules, Stopped> {
+        self.ask(Command::AccessRules).await
+    }
+
+    /// Sets an ACCESS RULE, which holds at once and over restarts; with none the default holds again.
+    ///
+    /// # Errors
+    /// What is wrong with it, or why it could not be stored; then the old one stands.
+    pub async fn put_access_rule(
+        &self,
+        audience: Audience,
+        rule: Option<AccessRule>,
+    ) -> Result<(), AccessRuleFailure> {
+        self.ask(|reply| Command::PutAccessRule(audience, rule, reply)).await?
+    }
+
+    /// Who asked for this node's PRESENCE INFORMATION lately.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn watchers(&self) -> Result<Vec<(Presentity, Watcher)>, Stopped> {
+        self.ask(Command::Watchers).await
+    }
+
+    /// Asks `presentity`'s node who watches it, as far as this node may see; nothing if no answer comes.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn fetch_watchers(
+        &self,
+        presentity: Presentity,
+    ) -> Result<Option<Vec<WatcherReport>>, Stopped> {
+        self.ask(|reply| Command::FetchWatchers(presentity, reply)).await
+    }
+
+    /// The VISIBILITY RULES: who else may see whom this node watches.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn visibility(&self) -> Result<VisibleTo, Stopped> {
+        self.ask(Command::Visibility).await
+    }
+
+    /// Sets the VISIBILITY RULES, which hold at once and over restarts.
+    ///
+    /// # Errors
+    /// If they name too many, or could not be stored; then the old ones stand.
+    pub async fn set_visibility(&self, visible_to: VisibleTo) -> Result<(), VisibilityError> {
+        self.ask(|reply| Command::SetVisibility(visible_to, reply)).await?
+    }
+
     /// The petnames.
     ///
     /// # Errors
@@ -267,6 +328,20 @@ pub struct Fetched {
     pub direct: bool,
 }
 
+impl Fetched {
+    pub(super) fn new(view: Option<PresentityView>, outcome: FetchOutcome) -> Result<Self, FetchError> {
+        match outcome {
+            FetchOutcome::Refused => Err(FetchError::Refused),
+            FetchOutcome::Unconfirmed => Err(FetchError::Unconfirmed),
+            FetchOutcome::TooFast { retry_after_ms } => Err(FetchError::TooFast { retry_after_ms }),
+            FetchOutcome::Direct | FetchOutcome::Unanswered => {
+                let direct = outcome == FetchOutcome::Direct;
+                view.map(|view| Self { view, direct }).ok_or(FetchError::Unknown)
+            }
+        }
+    }
+}
+
 /// What became of a message when `send` returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
@@ -309,6 +384,18 @@ pub enum FetchError {
     /// Never heard of, and not in reach.
     #[error("nothing is known of this presentity and its node cannot be reached")]
     Unknown,
+    /// The presentity's ACCESS RULES refuse it.
+    #[error("they do not let you see their presence")]
+    Refused,
+    /// The presentity's PRINCIPAL decides on each watcher, and has not yet on this one.
+    #[error("they decide on each watcher, and not yet on you; `here watch` asks them")]
+    Unconfirmed,
+    /// Asked too often.
+    #[error("asked too often; their node answers again in {retry_after_ms} ms")]
+    TooFast {
+        /// When it may be asked again.
+        retry_after_ms: u64,
+    },
     /// The mesh has ended.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -337,6 +424,12 @@ pub enum SendError {
     /// Nothing was ever heard of the recipient, so where its inbox is is not known.
     #[error("nothing was ever heard of the recipient; an im: address would say where to send")]
     NeverHeard,
+    /// The recipient's document is sealed, and this node has no key to it.
+    #[error(
+        "the recipient's presence is withheld from you, and the address of the inbox with it; `here fetch` \
+         asks for it, or send to an im: address"
+    )]
+    Withheld,
     /// The recipient's document names no inbox for instant messages.
     #[error("the recipient publishes no inbox for instant messages")]
     NoInbox,
@@ -408,6 +501,45 @@ pub enum RuleError {
     Stopped(#[from] Stopped),
 }
 
+/// Why an ACCESS RULE could not be changed. The old one stands.
+#[derive(Debug, Error)]
+pub enum AccessRuleFailure {
+    /// The rule breaks a limit.
+    #[error(transparent)]
+    Rule(#[from] AccessRuleError),
+    /// All of it together is over the record's limit.
+    #[error(
+        "with the views that this rule makes the record would be {found} bytes, and {limit} are allowed; \
+         grant the same to several, or shorten notes"
+    )]
+    RecordTooLarge {
+        /// What the record would be.
+        found: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why the VISIBILITY RULES could not be changed. The old ones stand.
+#[derive(Debug, Error)]
+pub enum VisibilityError {
+    /// They name more than there is room for in each request.
+    #[error("you can hide from at most {HIDDEN_FROM_MAX}; hide from everybody instead")]
+    TooMany,
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
 /// What a handle asks of the driver, with where the answer goes.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -426,6 +558,12 @@ pub(super) enum Command {
     DeleteMessage(MessageKey, oneshot::Sender<Result<bool, StorageError>>),
     Outbox(oneshot::Sender<Vec<OutboxEntry>>),
     Cancel(MessageId, oneshot::Sender<bool>),
+    AccessRules(oneshot::Sender<AccessRules>),
+    PutAccessRule(Audience, Option<AccessRule>, oneshot::Sender<Result<(), AccessRuleFailure>>),
+    Watchers(oneshot::Sender<Vec<(Presentity, Watcher)>>),
+    FetchWatchers(Presentity, oneshot::Sender<Option<Vec<WatcherReport>>>),
+    Visibility(oneshot::Sender<VisibleTo>),
+    SetVisibility(VisibleTo, oneshot::Sender<Result<(), VisibilityError>>),
     Contacts(oneshot::Sender<Vec<StoredContact>>),
     PutContact(StoredContact, oneshot::Sender<Result<(), ContactError>>),
     RemoveContact(String, oneshot::Sender<Result<bool, ContactError>>),

@@ -11,34 +11,41 @@
 //! Limits: requests awaiting an answer are bounded by what causes them (links, watches, subscribers, the
 //! outbox), and the driver ends each with an answer or a failure within its own time.
 
+mod config;
 mod contact;
+mod messaging;
+mod petnames;
 mod ports;
 mod remote;
 mod storing;
+mod watched;
+mod watching;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
-use libp2p_identity::Keypair;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use thiserror::Error;
+use sha2::{Digest as _, Sha256};
 
-pub use self::ports::{
-    FetchToken, GossipToken, IncomingRequest, NodeInput, NodeOutput, Notice, OutgoingRequest, PersistToken,
-    RequestFailure, RequestToken, Response, ResponseToken, SentOutcome,
+use self::petnames::Petnames;
+pub use self::{
+    config::{NodeConfig, NodeLimits},
+    messaging::DraftError,
+    ports::{
+        FetchOutcome, FetchToken, GossipToken, IncomingRequest, NodeInput, NodeOutput, Notice,
+        OutgoingRequest, PersistToken, RequestFailure, RequestToken, Response, ResponseToken, SentOutcome,
+        WatchersToken,
+    },
+    watched::AccessError,
 };
 use crate::{
     durable::{Change, OutboxEntry, Restored, StoredContact, StoredMessage},
     identity::{InboxAddress, Presentity, Realm},
-    message::{
-        delivery_rules::DeliveryRules,
-        inbox::{INBOX_MESSAGES_MAX, Inbox},
-        instant_message::{InstantMessage, MessageError, MessageId},
-        outbox::{Draft, LIFETIME_MAX, Outbox, OutboxOutput, Recipient, UNDER_WAY_MAX, WAITING_MAX},
-    },
+    message::{delivery_rules::DeliveryRules, inbox::Inbox, instant_message::MessageId, outbox::Outbox},
     presence::{
+        access_rules::AccessRules,
         accusations::Accusations,
         information::{Basic, PresenceInformation},
         liveness::{Liveness, SLEPT},
@@ -47,12 +54,20 @@ use crate::{
         record::{PresenceRecord, Verifier},
         rumors::{RumorOutput, Rumors},
         service::{
-            Contact, ContactState, Evidence, Offered, PRESENTITIES_MAX, PresenceService, PresentityView,
-            ServiceOutput, Source, Transition, fingerprint,
+            Contact, ContactState, Evidence, Offered, PresenceService, PresentityView, ServiceOutput, Source,
+            Transition, fingerprint,
         },
+        views::Views,
     },
     time::{Timestamp, WallClock},
-    watcher::subscription::{Subscribers, Subscriptions, Watches},
+    watcher::{
+        keyring::Keyring,
+        notifications::Notifications,
+        subscribers::Subscribers,
+        subscription::Subscriptions,
+        watcher_information::{VisibleTo, WatcherInformation},
+        watches::{WatchReason, Watches},
+    },
     wire::frames::{PresenceRequest, ToldRecord},
 };
 
@@ -74,15 +89,19 @@ pub struct Node {
     publication: Publication,
     service: PresenceService,
     subscribers: Subscribers,
+    notifications: Notifications,
     watches: Watches,
     inbox: Inbox,
     outbox: Outbox,
-    contacts: BTreeMap<String, Presentity>,
+    petnames: Petnames,
+    keyring: Keyring,
+    watcher_information: WatcherInformation,
+    visible_to: VisibleTo,
     linked: BTreeSet<Presentity>,
     pending: BTreeMap<RequestToken, Pending>,
     persisting: BTreeMap<PersistToken, Persisting>,
-    recalling: BTreeMap<PersistToken, remote::Recalling>,
-    notified: Option<PresenceRecord>,
+    recalling: BTreeMap<PersistToken, messaging::Recalling>,
+    has_published: bool,
     rumors: Rumors,
     liveness: Liveness,
     accusations: Accusations,
@@ -106,14 +125,19 @@ impl Node {
     pub fn new(now: Timestamp, config: NodeConfig, restored: Restored) -> Self {
         let NodeConfig { clock, key, realm, incarnation, information, seed, limits, publishes, verify } =
             config;
+        let rules = AccessRules::new(restored.access_rules.into_iter().map(|set| (set.audience, set.rule)));
+        let views = Views::new(now, rules, apart(&seed));
         let publication =
-            Publication::new(now, clock, key, realm.clone(), incarnation, information, publishes);
+            Publication::new(now, clock, key, realm.clone(), incarnation, information, views, publishes);
+        let watcher_information = WatcherInformation::new(clock, restored.watchers);
         let address = InboxAddress { node: publication.presentity(), realm: realm.clone() };
         let mut random = StdRng::from_seed(seed);
         let mut node = Self {
             clock,
             service: PresenceService::new(clock, limits.presentities_max),
-            subscribers: Subscribers::new(clock),
+            subscribers: Subscribers::new(now, clock, watcher_information.waiting()),
+            notifications: Notifications::default(),
+            watcher_information,
             watches: Watches::new(clock),
             inbox: Inbox::new(
                 address,
@@ -127,16 +151,14 @@ impl Node {
                 clock,
                 restored.outbox.into_iter().filter(|entry| entry.message.to.realm == realm).collect(),
             ),
-            contacts: restored
-                .contacts
-                .into_iter()
-                .map(|contact| (contact.petname, contact.presentity))
-                .collect(),
+            petnames: Petnames::new(restored.contacts),
+            keyring: Keyring::new(now, clock, restored.keys),
+            visible_to: restored.visible_to,
             linked: BTreeSet::new(),
             pending: BTreeMap::new(),
             persisting: BTreeMap::new(),
             recalling: BTreeMap::new(),
-            notified: None,
+            has_published: false,
             rumors: Rumors::new(now, StdRng::from_rng(&mut random)),
             liveness: Liveness::new(now, publication.presentity(), StdRng::from_rng(&mut random)),
             accusations: Accusations::new(publication.presentity(), StdRng::from_rng(&mut random)),
@@ -158,6 +180,9 @@ impl Node {
             }
         }
         node.publication.handle_inbox_full(now, node.inbox.is_full());
+        for contact in node.petnames.contacts().collect::<Vec<_>>() {
+            node.watch_contact(now, contact);
+        }
         node
     }
 
@@ -197,12 +222,18 @@ impl Node {
                 self.publication.handle_inbox_full(now, self.inbox.is_full());
             }
             NodeInput::ContactPut(contact) => {
-                self.contacts.insert(contact.petname, contact.presentity);
+                let presentity = contact.presentity;
+                let before = self.petnames.put(contact);
+                self.watch_contact(now, presentity);
+                self.no_contact(now, before);
             }
             NodeInput::ContactRemoved(petname) => {
-                self.contacts.remove(&petname);
+                let before = self.petnames.remove(&petname);
+                self.no_contact(now, before);
             }
             NodeInput::DeliveryRule(whose, rule) => self.inbox.handle_rule(whose, rule),
+            NodeInput::AccessRule(audience, rule) => self.handle_access_rule(now, audience, rule),
+            NodeInput::Visibility(visible_to) => self.handle_visibility(now, visible_to),
         }
         self.settle(now);
     }
@@ -215,11 +246,14 @@ impl Node {
         self.publication.handle_timeout(now);
         self.service.handle_timeout(now);
         self.subscribers.handle_timeout(now);
+        self.notifications.handle_timeout(now);
         self.watches.handle_timeout(now);
         self.outbox.handle_timeout(now);
         self.rumors.handle_timeout(now);
         self.liveness.handle_timeout(now);
         self.accusations.handle_timeout(now);
+        self.watcher_information.handle_timeout(now);
+        self.keys_due(now);
         if self.store_again.is_some_and(|(at, _)| at <= now) {
             self.store_everything();
         }
@@ -250,91 +284,17 @@ impl Node {
         Ok(())
     }
 
-    /// The PRINCIPAL wants a message sent; its outcome follows as [`NodeOutput::Sent`].
-    ///
-    /// # Errors
-    /// Why it is not even tried; nothing was sent or stored.
-    pub fn handle_send(&mut self, now: Timestamp, draft: Draft) -> Result<MessageId, DraftError> {
-        let to = match draft.to {
-            Recipient::Inbox(address) => address,
-            Recipient::Presentity(presentity) => {
-                let record = self.service.record(&presentity).ok_or(DraftError::NeverHeard)?;
-                let document = record.body().public.as_ref();
-                document.and_then(PresenceInformation::instant_inbox).ok_or(DraftError::NoInbox)?.0
-            }
-        };
-        if to.node == self.presentity() {
-            return Err(DraftError::Oneself);
-        }
-        if to.realm != self.realm {
-            return Err(DraftError::OtherRealm);
-        }
-        let id = MessageId::from_bytes(self.random.random());
-        let message = InstantMessage {
-            id,
-            from: self.presentity(),
-            to,
-            sent_at: self.clock.unix(now),
-            thread: draft.thread,
-            reply_to: draft.reply_to,
-            content_type: draft.content_type,
-            language: draft.language,
-            body: draft.body,
-            extensions: BTreeMap::new(),
-        };
-        message.check()?;
-        let lifetime = draft.lifetime.min(LIFETIME_MAX);
-        let room = if draft.queue {
-            self.outbox.handle_queue(now, message, lifetime)
-        } else {
-            self.outbox.handle_plain(now, message, lifetime)
-        };
-        if !room {
-            let limit = if draft.queue { WAITING_MAX } else { UNDER_WAY_MAX };
-            return Err(DraftError::OutboxFull { limit });
-        }
-        self.settle(now);
-        Ok(id)
-    }
-
-    /// The PRINCIPAL withdraws a queued message; false if none of this id waits.
-    pub fn handle_cancel(&mut self, now: Timestamp, id: MessageId) -> bool {
-        let waited = self.outbox.handle_cancel(now, id);
-        self.settle(now);
-        waited
-    }
-
-    /// FETCH: asks `presentity`'s node, once. [`NodeOutput::Fetched`] follows.
-    pub fn handle_fetch(&mut self, now: Timestamp, presentity: Presentity) -> FetchToken {
-        let fetch = FetchToken(self.token());
-        let request = OutgoingRequest::Presence(PresenceRequest::Fetch { presentity });
-        self.send_request(now, presentity, request, Pending::Fetch { fetch, presentity });
-        fetch
-    }
-
-    /// SUBSCRIBE: watches `presentity` until [`Self::handle_unwatch`]; false if too many are watched.
-    pub fn handle_watch(&mut self, now: Timestamp, presentity: Presentity) -> bool {
-        let begun = self.watches.handle_watch(now, presentity);
-        self.settle(now);
-        begun
-    }
-
-    /// Ends a subscription of this node; false if there was none.
-    pub fn handle_unwatch(&mut self, now: Timestamp, presentity: Presentity) -> bool {
-        let ended = self.watches.handle_unwatch(presentity);
-        self.settle(now);
-        ended
-    }
-
     /// Says goodbye: publishes the departing record and tells every linked peer directly.
     /// [`Self::has_said_goodbye`] turns true when they have all answered or failed.
     pub fn handle_depart(&mut self, now: Timestamp) {
         self.publication.handle_depart(now);
+        self.watcher_information.handle_stop(now);
         self.settle(now);
         if let Some(record) = self.publication.record().map(|record| record.bytes().to_vec()) {
             for peer in self.linked.clone() {
-                let request = OutgoingRequest::Presence(PresenceRequest::Notify { record: record.clone() });
-                self.send_request(now, peer, request, Pending::Goodbye);
+                let notify =
+                    PresenceRequest::Notify { record: record.clone(), subscription: None, key: None };
+                self.send_request(now, peer, OutgoingRequest::Presence(notify), Pending::Goodbye);
             }
         }
     }
@@ -350,11 +310,14 @@ impl Node {
             self.publication.poll_timeout(),
             self.service.poll_timeout(),
             self.subscribers.poll_timeout(),
+            self.notifications.poll_timeout(),
             self.watches.poll_timeout(),
             self.outbox.poll_timeout(),
             self.rumors.poll_timeout(),
             self.liveness.poll_timeout(),
             self.accusations.poll_timeout(),
+            self.watcher_information.poll_timeout(),
+            self.keyring.poll_timeout(),
         ];
         let store_again = self.store_again.map(|(at, _)| at).filter(|_| !self.stores_everything());
         machines.into_iter().flatten().chain(store_again).chain([self.reconcile_at]).min()
@@ -431,11 +394,7 @@ impl Node {
 
     /// The petnames.
     pub fn contacts(&self) -> Vec<StoredContact> {
-        let contact = |(petname, presentity): (&String, &Presentity)| StoredContact {
-            petname: petname.clone(),
-            presentity: *presentity,
-        };
-        self.contacts.iter().map(contact).collect()
+        self.petnames.to_store()
     }
 
     /// Statements of others that were not taken over, by reason.
@@ -468,6 +427,8 @@ impl Node {
             petname: self.petname(&self.presentity()),
             version,
             information: Some(self.publication.effective_information()),
+            sealed: false,
+            display_name: Some(self.publication.information().display_name.clone()),
             contact: Contact {
                 state: ContactState::Present,
                 since: self.clock.at_start,
@@ -480,7 +441,7 @@ impl Node {
     }
 
     fn petname(&self, presentity: &Presentity) -> Option<String> {
-        self.contacts.iter().find(|(_, named)| *named == presentity).map(|(petname, _)| petname.clone())
+        self.petnames.of(presentity).cloned()
     }
 
     /// Drains the machines until none has anything to say, since one may cause another to.
@@ -491,17 +452,13 @@ impl Node {
             } else if let Some(output) = self.service.poll_output() {
                 self.service_output(now, output);
             } else if let Some(change) = self.subscribers.poll_output() {
-                let notice = Notice::Subscriber { presentity: change.presentity, active: change.active };
-                self.outputs.push_back(NodeOutput::Notice(notice));
+                self.subscriber_changed(now, change);
+            } else if let Some((watcher, ended)) = self.notifications.poll_output() {
+                self.send_notification(now, watcher, ended);
             } else if let Some(output) = self.watches.poll_output() {
-                let seconds = u32::try_from(output.duration.as_secs()).unwrap_or(u32::MAX);
-                let request = OutgoingRequest::Presence(PresenceRequest::Subscribe { seconds });
-                self.send_request(
-                    now,
-                    output.presentity,
-                    request,
-                    Pending::Subscribe { presentity: output.presentity },
-                );
+                self.subscribe(now, output);
+            } else if let Some(output) = self.watcher_information.poll_output() {
+                self.watcher_output(output);
             } else if let Some(output) = self.outbox.poll_output() {
                 self.outbox_output(now, output);
             } else if let Some(output) = self.rumors.poll_output() {
@@ -521,17 +478,8 @@ impl Node {
             PublicationOutput::Publish(record) => {
                 self.accusations.handle_record(now, record.presentity(), record.version());
                 self.outputs.push_back(NodeOutput::Publish(record.bytes().to_vec()));
-                let told: Vec<_> = match &self.notified {
-                    Some(notified) if record.says_the_same(notified) => Vec::new(),
-                    Some(_) => self.subscribers.iter().collect(),
-                    // The first record of this run. Links that stand already compared tables without it.
-                    None => self.linked.iter().copied().collect(),
-                };
-                for watcher in told {
-                    let notify = PresenceRequest::Notify { record: record.bytes().to_vec() };
-                    self.send_request(now, watcher, OutgoingRequest::Presence(notify), Pending::Notify);
-                }
-                self.notified = Some(record);
+                let first = !std::mem::replace(&mut self.has_published, true);
+                self.notify(now, &record, first);
             }
             PublicationOutput::PersistIncarnation(incarnation) => {
                 let change = Change::Incarnation(incarnation);
@@ -586,22 +534,6 @@ impl Node {
         }
     }
 
-    fn outbox_output(&mut self, now: Timestamp, output: OutboxOutput) {
-        match output {
-            OutboxOutput::Transmit { message, remaining } => self.transmit(now, message, remaining),
-            OutboxOutput::Settled { id, outcome } => {
-                self.outputs.push_back(NodeOutput::Sent { id, outcome: SentOutcome::Final(outcome) });
-            }
-            OutboxOutput::Persist { id, change } => self.persist(vec![change], Persisting::Outbox(id)),
-            OutboxOutput::Waiting { id } => {
-                self.outputs.push_back(NodeOutput::Sent { id, outcome: SentOutcome::Queued });
-            }
-            OutboxOutput::Finished { id, to, state } => {
-                self.outputs.push_back(NodeOutput::Notice(Notice::Finished { id, to, state }));
-            }
-        }
-    }
-
     fn take_record(&mut self, now: Timestamp, record: PresenceRecord, source: Source) -> Offered {
         if record.presentity() == self.presentity() {
             let own = self.publication.record().is_some_and(|own| own.bytes() == record.bytes());
@@ -617,7 +549,9 @@ impl Node {
         let version = record.version();
         let before = self.service.record(&presentity).map(|known| known.version().incarnation);
         let linked = self.linked.contains(&presentity);
-        let offered = self.service.handle_record(now, record, source);
+        let newer = self.service.record(&presentity).is_none_or(|known| record.supersedes(known));
+        let opened = if newer { self.open(now, &record) } else { None };
+        let offered = self.service.handle_record(now, record, opened, source);
         if offered == Offered::Newer {
             self.rumors.handle_newer(presentity);
             self.accusations.handle_record(now, presentity, version);
@@ -661,6 +595,14 @@ impl Node {
         Some(ToldRecord { record: record.bytes().to_vec(), elapsed_ms, lost })
     }
 
+    /// Somebody may have lost their last petname.
+    fn no_contact(&mut self, now: Timestamp, before: Option<Presentity>) {
+        if let Some(before) = before.filter(|before| !self.petnames.names(before)) {
+            self.watches.handle_unwatch(before, WatchReason::Contact);
+        }
+        self.contacts_changed(now);
+    }
+
     fn send_request(&mut self, now: Timestamp, to: Presentity, request: OutgoingRequest, pending: Pending) {
         if self.service.has_left(&to) && !self.linked.contains(&to) {
             // It said that nobody would answer; whoever comes back makes itself heard.
@@ -686,68 +628,9 @@ impl Node {
     }
 }
 
-/// What a node is made of, beside what its store gives back.
-#[derive(Debug)]
-pub struct NodeConfig {
-    /// What the wall clock said at [`Timestamp::START`].
-    pub clock: WallClock,
-    /// The Ed25519 key of the node.
-    pub key: Keypair,
-    /// The realm it is in.
-    pub realm: Realm,
-    /// The boot counter of this run: above the stored one, and stored durably already.
-    pub incarnation: u64,
-    /// The document to begin with.
-    pub information: PresenceInformation,
-    /// What random choices are drawn from.
-    pub seed: [u8; 32],
-    /// Sizes.
-    pub limits: NodeLimits,
-    /// Whether it is a PRESENTITY. A node that is none watches and takes messages, and publishes nothing.
-    pub publishes: bool,
-    /// How records of others are verified.
-    pub verify: Verifier,
-}
-
-/// Sizes of a node's tables. Each entry costs memory or disk; see the constants for how much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NodeLimits {
-    /// Records kept, default [`PRESENTITIES_MAX`]. At the limit the one longest out of contact makes room.
-    pub presentities_max: usize,
-    /// Messages that the inbox holds, default [`INBOX_MESSAGES_MAX`]. At the limit the status turns CLOSED.
-    pub inbox_messages_max: u64,
-}
-
-impl Default for NodeLimits {
-    fn default() -> Self {
-        Self { presentities_max: PRESENTITIES_MAX, inbox_messages_max: INBOX_MESSAGES_MAX }
-    }
-}
-
-/// Why a message is not even tried.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum DraftError {
-    /// The message breaks a limit.
-    #[error(transparent)]
-    Message(#[from] MessageError),
-    /// Nothing was ever heard of the recipient, so where its inbox is is not known.
-    #[error("nothing was ever heard of the recipient; an im: address would say where to send")]
-    NeverHeard,
-    /// The recipient's document names no inbox for instant messages.
-    #[error("the recipient publishes no inbox for instant messages")]
-    NoInbox,
-    /// The message is for this node itself.
-    #[error("that is this node's own inbox")]
-    Oneself,
-    /// The inbox address is of another realm.
-    #[error("that inbox is in another realm, which this node is not in")]
-    OtherRealm,
-    /// Too many messages are under way or wait.
-    #[error("{limit} messages are under way or wait already, which is the limit")]
-    OutboxFull {
-        /// The limit.
-        limit: usize,
-    },
+/// Random numbers for keys, apart from those that decide when and whom to ask.
+fn apart(seed: &[u8; 32]) -> StdRng {
+    StdRng::from_seed(Sha256::new().chain_update(b"hereabouts keys\0").chain_update(seed).finalize().into())
 }
 
 #[derive(Debug)]
@@ -755,8 +638,9 @@ enum Pending {
     Compare { peer: Presentity, digest: Digest, round: u32, before: Plan },
     Exchange { peer: Presentity, plan: Plan, cut: bool, round: u32 },
     Fetch { fetch: FetchToken, presentity: Presentity },
+    FetchWatchers { fetch: WatchersToken },
     Subscribe { presentity: Presentity },
-    Notify,
+    Notify { to: Presentity },
     Tell { to: Presentity, cut: bool },
     TellAccused,
     Goodbye,

@@ -11,11 +11,16 @@ use crate::{
         instant_message::{Delivery, MessageId},
     },
     presence::{
+        access_rules::{AccessRule, Audience},
         liveness::Reach,
         record::{NodeAddress, Reaction},
         service::{PresentityView, Transition},
     },
-    wire::frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse},
+    watcher::{
+        subscription::{SubscriptionEvent, SubscriptionState},
+        watcher_information::VisibleTo,
+    },
+    wire::frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, WatcherReport},
 };
 
 /// Something that happened.
@@ -111,6 +116,10 @@ pub enum NodeInput {
     ContactRemoved(String),
     /// A DELIVERY RULE was stored, or with none removed.
     DeliveryRule(Whose, Option<DeliveryRule>),
+    /// An ACCESS RULE was stored, or with none removed, after [`super::Node::check_access_rule`] let it pass.
+    AccessRule(Audience, Option<AccessRule>),
+    /// VISIBILITY RULES were stored.
+    Visibility(VisibleTo),
 }
 
 /// Something to carry out.
@@ -168,8 +177,15 @@ pub enum NodeOutput {
     Fetched {
         /// Which.
         token: FetchToken,
-        /// Whether the presentity's node answered.
-        direct: bool,
+        /// What came of it.
+        outcome: FetchOutcome,
+    },
+    /// A FETCH of WATCHER INFORMATION ended.
+    FetchedWatchers {
+        /// Which.
+        token: WatchersToken,
+        /// Those whom this node may see; nothing if there was no answer.
+        watchers: Option<Vec<WatcherReport>>,
     },
     /// What became of a message that was sent, at first. A queued one's end is a [`Notice::Finished`].
     Sent {
@@ -226,12 +242,14 @@ pub enum Notice {
         /// How it ended.
         state: OutboxState,
     },
-    /// Somebody subscribed, or their subscription ended.
+    /// Somebody asked to subscribe, subscribed, or their subscription ended.
     Subscriber {
         /// Who.
         presentity: Presentity,
-        /// Whether it is active now.
-        active: bool,
+        /// Where the subscription stands now.
+        state: SubscriptionState,
+        /// Since what.
+        event: SubscriptionEvent,
     },
     /// Something is wrong that the PRINCIPAL may want to mend.
     Trouble(String),
@@ -256,6 +274,24 @@ pub enum Response {
     Presence(PresenceResponse),
     /// On the INSTANT MESSAGE PROTOCOL.
     Message(MessageResponse),
+}
+
+/// What came of a FETCH.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FetchOutcome {
+    /// The presentity's node gave what this one may see.
+    Direct,
+    /// No answer.
+    Unanswered,
+    /// Its ACCESS RULES refuse it.
+    Refused,
+    /// Its PRINCIPAL has to decide first, which a SUBSCRIPTION asks for.
+    Unconfirmed,
+    /// Asked too often.
+    TooFast {
+        /// When it may be asked again.
+        retry_after_ms: u64,
+    },
 }
 
 /// How a request ended without an answer.
@@ -297,3 +333,7 @@ pub struct PersistToken(pub u64);
 /// The node's name for a FETCH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FetchToken(pub u64);
+
+/// The node's name for a FETCH of WATCHER INFORMATION.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WatchersToken(pub u64);

@@ -7,16 +7,11 @@
 use std::time::Duration;
 
 use super::{GossipToken, RequestFailure, RequestToken, Response, ResponseToken};
-use super::{Node, NodeOutput, Notice, OutgoingRequest, Pending, PersistToken, Persisting};
+use super::{Node, NodeOutput, OutgoingRequest, Pending};
 use crate::{
-    durable::{Change, MessageKey, StoredMessage},
     identity::Presentity,
-    message::{
-        inbox::{Decision, Stored},
-        instant_message::{Delivery, FailureReason, InstantMessage},
-    },
+    message::instant_message::{Delivery, FailureReason},
     presence::{
-        information::Basic,
         reconciliation::{Difference, Digest, Plan, RECORDS_BYTES_PER_FRAME, difference, plan},
         record::{PresenceRecord, Reaction, RecordError},
         rumors::News,
@@ -24,15 +19,8 @@ use crate::{
         suspicion::Suspicion,
     },
     time::Timestamp,
-    wire::frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
+    wire::frames::{MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
 };
-
-/// A refusal that waits for the store's word on whether the message is there already.
-#[derive(Debug)]
-pub(super) struct Recalling {
-    response: ResponseToken,
-    reason: FailureReason,
-}
 
 impl Node {
     pub(super) fn gossip(&mut self, now: Timestamp, token: GossipToken, from: Presentity, bytes: &[u8]) {
@@ -123,33 +111,15 @@ impl Node {
                 self.take_reconciled(now, from, &records);
                 PresenceResponse::Exchanged { records: response }
             }
-            PresenceRequest::Fetch { presentity } => {
-                PresenceResponse::Fetched { record: self.told(now, &presentity) }
+            PresenceRequest::Fetch { presentity, visible_to } => {
+                self.fetch_request(now, from, presentity, visible_to)
             }
-            PresenceRequest::Subscribe { seconds } => {
-                let asked = Duration::from_secs(seconds.into());
-                let granted = self.subscribers.handle_subscribe(now, from, asked);
-                PresenceResponse::Subscribed {
-                    seconds: granted.map(|granted| u32::try_from(granted.as_secs()).unwrap_or(u32::MAX)),
-                    record: self.told(now, &self.presentity()),
-                }
+            PresenceRequest::Subscribe { seconds, visible_to } => {
+                self.subscribe_request(now, from, seconds, visible_to)
             }
-            PresenceRequest::Notify { record } => {
-                match self.verify(&record) {
-                    Ok(record) if record.presentity() == from => {
-                        let goodbye = record.body().departing.then(|| record.bytes().to_vec());
-                        let offered = self.take_record(now, record, Source::Direct);
-                        if offered == Offered::Newer {
-                            self.rumors.handle_direct(now, from);
-                        }
-                        // Whoever leaves may be gone before its own gossip went out.
-                        if let (Offered::Newer, Some(bytes)) = (offered, goodbye) {
-                            self.outputs.push_back(NodeOutput::Forward(bytes));
-                        }
-                    }
-                    Ok(_) => self.count_refused("not-the-sender's"),
-                    Err(error) => self.refuse_record(from, &error),
-                }
+            PresenceRequest::FetchWatchers => self.watchers_request(now, from),
+            PresenceRequest::Notify { record, subscription, key } => {
+                self.notified(now, from, &record, subscription, key);
                 PresenceResponse::Notified
             }
             PresenceRequest::Tell { records } => {
@@ -165,113 +135,6 @@ impl Node {
                 PresenceResponse::Heard { partner }
             }
         }
-    }
-
-    fn message_request(
-        &mut self,
-        now: Timestamp,
-        token: ResponseToken,
-        from: Presentity,
-        request: MessageRequest,
-    ) {
-        let MessageRequest { message, remaining_ms } = request;
-        // A document that does not name this inbox invites nobody to it.
-        let tuple = self.information().tuples.iter().find(|tuple| tuple.is_for(self.inbox.address()));
-        let status = tuple.map_or(Basic::Closed, |tuple| tuple.status.basic);
-        let is_contact = self.contacts.values().any(|named| *named == from);
-        let remaining = Duration::from_millis(remaining_ms);
-        match self.inbox.handle_offer(now, from, is_contact, status, &message, remaining) {
-            Decision::Store => {
-                let stored = StoredMessage { message, received_at: self.clock.unix(now) };
-                let change = Change::StoreMessage(stored.clone());
-                let purpose = Persisting::Message { response: token, message: stored, repeats: Vec::new() };
-                self.persist(vec![change], purpose);
-            }
-            Decision::RefuseUnlessStored(reason) => {
-                self.refuse_unless_stored(token, &message, reason);
-            }
-            Decision::Refuse(reason) => self.answer_message(token, Delivery::Failed(reason)),
-            Decision::Ignore => {
-                self.count_refused("ignored");
-                self.outputs.push_back(NodeOutput::Discard { token });
-            }
-        }
-    }
-
-    pub(super) fn message_stored(
-        &mut self,
-        now: Timestamp,
-        response: ResponseToken,
-        message: StoredMessage,
-        repeats: Vec<ResponseToken>,
-        stored: Stored,
-        cursor: Option<u64>,
-    ) {
-        let delivery = self.inbox.handle_stored(stored);
-        self.publication.handle_inbox_full(now, self.inbox.is_full());
-        for response in std::iter::once(response).chain(repeats) {
-            match delivery {
-                Delivery::Failed(reason) => self.refuse_unless_stored(response, &message.message, reason),
-                delivery => self.answer_message(response, delivery),
-            }
-        }
-        if let Some(cursor) = cursor {
-            self.outputs.push_back(NodeOutput::Notice(Notice::Message { stored: message, cursor }));
-        }
-    }
-
-    fn refuse_unless_stored(
-        &mut self,
-        response: ResponseToken,
-        message: &InstantMessage,
-        reason: FailureReason,
-    ) {
-        let key = MessageKey { from: message.from, id: message.id };
-        if let Some(repeats) = self.repeats_of(key) {
-            // The same message is on its way to the disk: its sender repeated it. One answer for both.
-            repeats.push(response);
-            return;
-        }
-        let token = PersistToken(self.token());
-        self.recalling.insert(token, Recalling { response, reason });
-        self.outputs.push_back(NodeOutput::Recall { token, key });
-    }
-
-    fn repeats_of(&mut self, key: MessageKey) -> Option<&mut Vec<ResponseToken>> {
-        self.persisting.values_mut().find_map(|persisting| match persisting {
-            Persisting::Message { message: StoredMessage { message, .. }, repeats, .. } => {
-                (MessageKey { from: message.from, id: message.id } == key).then_some(repeats)
-            }
-            _ => None,
-        })
-    }
-
-    pub(super) fn recalled(&mut self, token: PersistToken, stored: Option<bool>) {
-        let Some(Recalling { response, reason }) = self.recalling.remove(&token) else { return };
-        match stored {
-            Some(true) => self.answer_message(response, Delivery::Delivered),
-            Some(false) => self.answer_message(response, Delivery::Failed(reason)),
-            // Nobody knows whether it is there, so nothing is said: the sender counts it as unknown.
-            None => self.outputs.push_back(NodeOutput::Discard { token: response }),
-        }
-    }
-
-    fn answer_message(&mut self, token: ResponseToken, delivery: Delivery) {
-        let response = match delivery {
-            Delivery::Failed(reason) => {
-                self.count_refused(reason.as_str());
-                MessageResponse::Failed(reason)
-            }
-            Delivery::Delivered | Delivery::Indeterminate => MessageResponse::Delivered,
-        };
-        self.outputs.push_back(NodeOutput::Respond { token, response: Response::Message(response) });
-    }
-
-    pub(super) fn transmit(&mut self, now: Timestamp, message: InstantMessage, remaining: Duration) {
-        let remaining_ms = u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX);
-        let (to, id) = (message.to.node, message.id);
-        let request = OutgoingRequest::Message(MessageRequest { message, remaining_ms });
-        self.send_request(now, to, request, Pending::Message { id });
     }
 
     pub(super) fn response(&mut self, now: Timestamp, token: RequestToken, response: Response) {
@@ -295,22 +158,25 @@ impl Node {
             }
             (
                 Pending::Fetch { fetch, presentity },
-                Response::Presence(PresenceResponse::Fetched { record }),
+                Response::Presence(PresenceResponse::Fetched { record, answer }),
             ) => {
-                let direct = record.is_some_and(|told| self.fetched(now, presentity, &told));
-                self.outputs.push_back(NodeOutput::Fetched { token: fetch, direct });
+                let outcome = self.fetched(now, presentity, record, answer);
+                self.outputs.push_back(NodeOutput::Fetched { token: fetch, outcome });
+            }
+            (
+                Pending::FetchWatchers { fetch },
+                Response::Presence(PresenceResponse::Watchers { watchers, retry_after_ms }),
+            ) => {
+                self.fetched_watchers(fetch, retry_after_ms.is_none().then_some(watchers));
             }
             (
                 Pending::Subscribe { presentity },
-                Response::Presence(PresenceResponse::Subscribed { seconds, record }),
-            ) => {
-                if let Some(told) = record {
-                    self.take_direct(now, presentity, &told);
-                }
-                let granted = seconds.map(|seconds| Duration::from_secs(seconds.into()));
-                self.watches.handle_answer(now, presentity, granted);
+                Response::Presence(PresenceResponse::Subscribed { subscription, record, key }),
+            ) => self.subscribed(now, presentity, subscription, record, key),
+            (Pending::Notify { to }, Response::Presence(PresenceResponse::Notified)) => {
+                self.notification_told(now, to, true);
             }
-            (Pending::Notify | Pending::Goodbye, Response::Presence(PresenceResponse::Notified))
+            (Pending::Goodbye, Response::Presence(PresenceResponse::Notified))
             | (Pending::TellAccused, Response::Presence(PresenceResponse::Exchanged { .. })) => (),
             (Pending::Tell { to, cut }, Response::Presence(PresenceResponse::Heard { partner })) => {
                 self.rumors.handle_heard(now, to, partner);
@@ -345,12 +211,12 @@ impl Node {
                 self.rumors.compare_with(now, peer);
                 self.reconcile_at = self.reconcile_at.min(now + RECONCILIATION_RETRY);
             }
-            Pending::Fetch { fetch, .. } => {
-                self.outputs.push_back(NodeOutput::Fetched { token: fetch, direct: false });
-            }
-            Pending::Subscribe { presentity } => self.watches.handle_failure(now, presentity),
+            Pending::Fetch { fetch, .. } => self.fetch_failed(fetch),
+            Pending::FetchWatchers { fetch } => self.fetched_watchers(fetch, None),
+            Pending::Subscribe { presentity } => self.subscribe_failed(now, presentity),
+            Pending::Notify { to } => self.notification_told(now, to, false),
             // Gossip brings it as well.
-            Pending::Notify | Pending::Goodbye | Pending::TellAccused => (),
+            Pending::Goodbye | Pending::TellAccused => (),
             Pending::Tell { to, .. } => self.rumors.handle_tell_failed(now, to),
             Pending::Message { id } => {
                 let outcome = match failure {
@@ -418,7 +284,7 @@ impl Node {
 
     /// A record from anybody, verified. The bytes of one that is known were verified before: a node that
     /// joins hears each record from many, and checking signatures would be most of its work.
-    fn verify(&self, bytes: &[u8]) -> Result<PresenceRecord, RecordError> {
+    pub(super) fn verify(&self, bytes: &[u8]) -> Result<PresenceRecord, RecordError> {
         let claimed = PresenceRecord::claimed_presentity(bytes, &self.realm);
         let known = claimed.and_then(|presentity| self.service.record(&presentity));
         match known.filter(|known| known.bytes() == bytes) {
@@ -440,7 +306,7 @@ impl Node {
     }
 
     /// Takes over what a peer was asked about itself.
-    fn take_direct(&mut self, now: Timestamp, peer: Presentity, told: &ToldRecord) {
+    pub(super) fn take_direct(&mut self, now: Timestamp, peer: Presentity, told: &ToldRecord) {
         if self.take_told(now, peer, told) == Some((peer, Offered::Newer)) {
             self.rumors.handle_direct(now, peer);
         }
@@ -472,21 +338,8 @@ impl Node {
         }
     }
 
-    /// Takes over the answer to a FETCH; whether it is the record that was asked for.
-    fn fetched(&mut self, now: Timestamp, presentity: Presentity, told: &ToldRecord) -> bool {
-        match self.verify(&told.record) {
-            Ok(record) if record.presentity() == presentity => {
-                self.take_direct(now, presentity, told);
-                return true;
-            }
-            Ok(_) => self.count_refused("not-the-asked-for"),
-            Err(error) => self.refuse_record(presentity, &error),
-        }
-        false
-    }
-
     /// Counts a record that does not hold, and says who brought it if nobody honest would have.
-    fn refuse_record(&mut self, peer: Presentity, error: &RecordError) {
+    pub(super) fn refuse_record(&mut self, peer: Presentity, error: &RecordError) {
         self.count_refused(error.reason());
         if error.reaction() == Reaction::Reject {
             self.outputs.push_back(NodeOutput::Rejected(peer));

@@ -78,7 +78,10 @@ impl Node {
         if !self.stores_everything() {
             let records = self.service.to_store().map(Change::Record);
             let information = Change::Information(self.publication.information().clone());
-            self.persist(records.chain([information]).collect(), Persisting::Everything);
+            let keys = self.keyring.all_to_store().map(Change::PutKey);
+            let watchers = self.watcher_information.to_store().map(Change::PutWatcher);
+            let changes = records.chain([information]).chain(keys).chain(watchers).collect();
+            self.persist(changes, Persisting::Everything);
         }
     }
 

@@ -1,3 +1,4 @@
+mod access;
 mod chaos;
 mod convergence;
 mod disk;
@@ -8,4 +9,5 @@ mod people;
 mod queueing;
 mod silence;
 mod versions;
+mod watchers;
 mod watching;

@@ -1,4 +1,5 @@
 //! RFC 2778's PRESENCE SERVICE: the document, its record, the table of all, their agreement.
+pub mod access_rules;
 pub mod accusations;
 pub mod information;
 pub mod liveness;
@@ -6,5 +7,7 @@ pub mod publication;
 pub mod reconciliation;
 pub mod record;
 pub mod rumors;
+pub mod sealing;
 pub mod service;
 pub mod suspicion;
+pub mod views;

@@ -16,11 +16,14 @@
 use std::{collections::VecDeque, time::Duration};
 
 use libp2p_identity::Keypair;
+use rand::{SeedableRng, rngs::StdRng};
 
 use super::{
+    access_rules::{AccessRules, View},
     information::{Basic, InformationError, PresenceInformation},
-    record::{FORMAT, NodeAddress, PresenceRecord, RecordBody, RecordError, Version},
+    record::{DISPLAY_NAME, FORMAT, NodeAddress, PresenceRecord, RecordBody, RecordError, Version},
     suspicion::{self, Accusation, Suspicion, SuspicionBody, SuspicionError},
+    views::Views,
 };
 use crate::{
     identity::{InboxAddress, Presentity, Realm},
@@ -35,6 +38,7 @@ pub struct Publication {
     presentity: Presentity,
     realm: Realm,
     information: PresenceInformation,
+    views: Views,
     addresses: Vec<NodeAddress>,
     publishes: bool,
     version: Version,
@@ -67,6 +71,7 @@ impl Publication {
         realm: Realm,
         incarnation: u64,
         information: PresenceInformation,
+        views: Views,
         publishes: bool,
     ) -> Self {
         let presentity = Presentity::from_public_key(&key.public()).expect("a node has an Ed25519 key");
@@ -76,6 +81,7 @@ impl Publication {
             presentity,
             realm,
             information,
+            views,
             addresses: Vec::new(),
             publishes,
             version: Version { incarnation, sequence: 0 },
@@ -114,6 +120,16 @@ impl Publication {
             }
         }
         information
+    }
+
+    /// Its views, and who holds the keys.
+    pub fn views(&self) -> &Views {
+        &self.views
+    }
+
+    /// The same, to release a key.
+    pub fn views_mut(&mut self) -> &mut Views {
+        &mut self.views
     }
 
     /// The newest record, once there is one.
@@ -156,6 +172,30 @@ impl Publication {
         }
         self.outputs.push_back(PublicationOutput::PersistInformation(self.information.clone()));
         Ok(())
+    }
+
+    /// Whether a record could be made under `rules`.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check_rules(&self, now: Timestamp, rules: AccessRules) -> Result<(), PublishError> {
+        let random = StdRng::from_seed([0; 32]);
+        self.sign_with(&Views::new(now, rules, random)).map(drop)
+    }
+
+    /// Other rules hold, or others are contacts now; see [`Views::handle_rules`]. What changes by that is
+    /// published like a change of the document. Returns whether that is so.
+    pub fn handle_rules(
+        &mut self,
+        now: Timestamp,
+        rules: AccessRules,
+        given: impl Fn(&Presentity) -> Option<View>,
+    ) -> bool {
+        let changed = self.views.handle_rules(now, rules, given) && !self.departed;
+        if changed {
+            self.change(now);
+        }
+        changed
     }
 
     /// The node is reached at other addresses.
@@ -315,7 +355,10 @@ impl Publication {
             self.publish_at = None;
             return Ok(());
         }
+        let document = self.effective_information();
+        self.views.handle_publishing(now, &document);
         let record = self.sign()?;
+        self.views.handle_published(&document);
         if std::mem::take(&mut self.change_waits) {
             self.changed_at = Some(now);
         }
@@ -328,6 +371,13 @@ impl Publication {
 
     /// The next record, with as many of the addresses as fit.
     fn sign(&self) -> Result<PresenceRecord, PublishError> {
+        self.sign_with(&self.views)
+    }
+
+    fn sign_with(&self, views: &Views) -> Result<PresenceRecord, PublishError> {
+        let document = self.effective_information();
+        let (public, sealed_views) = views.seal(&self.presentity, &document);
+        let name = views.clear_name(&document).map(|name| (DISPLAY_NAME.to_owned(), name.into()));
         let version = Version { incarnation: self.version.incarnation, sequence: self.version.sequence + 1 };
         let mut body = RecordBody {
             format: FORMAT,
@@ -337,9 +387,9 @@ impl Publication {
             lease_seconds: LEASE_SECONDS,
             departing: self.departed,
             addresses: if self.departed { Vec::new() } else { self.addresses.clone() },
-            public: Some(self.effective_information()),
-            sealed_views: Vec::new(),
-            extensions: std::collections::BTreeMap::new(),
+            public,
+            sealed_views,
+            extensions: name.into_iter().collect(),
         };
         loop {
             match PresenceRecord::sign(body.clone(), &self.key) {

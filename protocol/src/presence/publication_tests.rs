@@ -3,18 +3,23 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     presence::{
+        access_rules::{AccessRule, Audience, Handling, Transformations},
         information::{Note, Token},
         record::{ADDRESSES_MAX, RECORD_BYTES_MAX},
     },
-    testing::{CLOCK, alice, at, information, record, record_named},
+    testing::{CLOCK, alice, at, bob, information, presentity, record, record_named},
     wire::codec::WireError,
 };
 
 const INCARNATION: u64 = 5;
 
 fn publication() -> Publication {
-    let information = information(&alice(), "Alice");
-    Publication::new(at(0), CLOCK, alice(), Realm::default(), INCARNATION, information, true)
+    publication_of(information(&alice(), "Alice"))
+}
+
+fn publication_of(information: PresenceInformation) -> Publication {
+    let views = Views::new(at(0), AccessRules::default(), StdRng::from_seed([7; 32]));
+    Publication::new(at(0), CLOCK, alice(), Realm::default(), INCARNATION, information, views, true)
 }
 
 /// A publication whose first record is out.
@@ -251,14 +256,99 @@ fn too_many_addresses_or_a_wrong_one_never_keep_the_record_back() {
 fn a_document_that_cannot_be_published_at_all_is_reported_once() {
     let mut document = information(&alice(), "Alice");
     document.markup.extensions.insert("x-large".to_owned(), vec![0; RECORD_BYTES_MAX]);
-    let mut publication =
-        Publication::new(at(0), CLOCK, alice(), Realm::default(), INCARNATION, document, true);
+    let mut publication = publication_of(document);
     publication.handle_timeout(at(1));
     assert!(matches!(outputs(&mut publication).as_slice(), [PublicationOutput::TooLarge(_)]));
     assert_eq!(publication.poll_timeout(), None);
     // A smaller one mends it.
     assert_eq!(publication.handle_set(at(2), information(&alice(), "Alice")), Ok(()));
     assert_eq!(versions(&mut publication), [(INCARNATION, 1)]);
+}
+
+/// The rules that bob alone is handled by in this way.
+fn rules_for_bob(handling: Handling) -> AccessRules {
+    let mut rules = AccessRules::default();
+    let audience = Audience::Watcher(presentity(&bob()));
+    rules.put(audience, Some(AccessRule::without_grant(handling))).unwrap();
+    rules
+}
+
+#[test]
+fn rules_that_seal_something_are_published_at_once_like_a_change_of_the_document() {
+    let mut publication = published();
+    let blocked = rules_for_bob(Handling::Block);
+    assert!(publication.handle_rules(at(2), blocked.clone(), |_| None));
+    assert_eq!(publication.poll_timeout(), Some(at(2)));
+    publication.handle_timeout(at(2));
+    let sealed = publication.record().unwrap().body().clone();
+    assert_eq!((sealed.public, sealed.sealed_views.len()), (None, 2));
+    assert!(!publication.handle_rules(at(3), blocked, |_| None), "the same again");
+    // And back, within the interval between changes.
+    let soon = at(2) + CHANGE_INTERVAL / 2;
+    assert!(publication.handle_rules(soon, AccessRules::default(), |_| None));
+    assert_eq!(publication.poll_timeout(), Some(at(2) + CHANGE_INTERVAL));
+    publication.handle_timeout(at(2) + CHANGE_INTERVAL);
+    let clear = publication.record().unwrap().body().clone();
+    assert_eq!((clear.public, clear.sealed_views.len()), (Some(information(&alice(), "Alice")), 0));
+}
+
+#[test]
+fn after_the_goodbye_rules_publish_nothing() {
+    let mut publication = published();
+    publication.handle_depart(at(2));
+    outputs(&mut publication);
+    assert!(!publication.handle_rules(at(3), rules_for_bob(Handling::Block), |_| None));
+    assert_eq!((outputs(&mut publication), publication.poll_timeout()), (vec![], None));
+}
+
+#[test]
+fn the_name_stands_beside_a_sealed_document_unless_nothing_at_all_is_for_anybody() {
+    let mut publication = published();
+    let name = |publication: &Publication| publication.record().unwrap().display_name().map(str::to_owned);
+    let mut rules = rules_for_bob(Handling::Block);
+    publication.handle_rules(at(2), rules.clone(), |_| None);
+    publication.handle_timeout(at(2));
+    assert_eq!(name(&publication).as_deref(), Some("Alice"));
+    assert!(publication.record().unwrap().body().extensions.contains_key(DISPLAY_NAME));
+    rules.put(Audience::Anybody, Some(AccessRule::without_grant(Handling::Block))).unwrap();
+    assert!(publication.handle_rules(at(3), rules, |_| None), "the views are the same");
+    publication.handle_timeout(at(3));
+    assert_eq!(name(&publication), None);
+    publication.handle_rules(at(4000), AccessRules::default(), |_| None);
+    publication.handle_timeout(at(4000));
+    assert_eq!(name(&publication).as_deref(), Some("Alice"));
+    assert!(!publication.record().unwrap().body().extensions.contains_key(DISPLAY_NAME));
+}
+
+#[test]
+fn rules_whose_views_do_not_fit_are_found_out_before_they_hold() {
+    let mut publication = published();
+    let mut document = information(&alice(), "Alice");
+    document.markup.note = Some(Note { text: "x".repeat(250), language: None });
+    assert_eq!(publication.handle_set(at(2), document), Ok(()));
+    let mut rules = rules_for_bob(Handling::Block);
+    assert_eq!(publication.check_rules(at(3), rules.clone()), Ok(()));
+    let grants = Transformations { activities: false, ..Transformations::default() };
+    rules.put(Audience::Contacts, Some(AccessRule { grants, ..AccessRule::default() })).unwrap();
+    let refused = publication.check_rules(at(3), rules);
+    assert!(
+        matches!(refused, Err(PublishError::Record(RecordError::Wire(WireError::TooLarge { .. })))),
+        "{refused:?}"
+    );
+    assert_eq!(publication.views().rules(), &AccessRules::default());
+}
+
+#[test]
+fn a_document_that_does_not_fit_beside_its_views_is_refused_and_the_old_one_stands() {
+    let mut publication = published();
+    publication.handle_rules(at(2), rules_for_bob(Handling::Block), |_| None);
+    publication.handle_timeout(at(2));
+    let version = publication.record().unwrap().version();
+    let mut document = information(&alice(), "Alice");
+    document.markup.extensions.insert("x-large".to_owned(), vec![0; 400]);
+    assert!(matches!(publication.handle_set(at(3), document), Err(PublishError::Record(_))));
+    assert_eq!(publication.information(), &information(&alice(), "Alice"));
+    assert_eq!(publication.record().unwrap().version(), version);
 }
 
 #[test]

@@ -16,7 +16,9 @@ use libp2p_identity::Keypair;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::information::{Extensions, InformationError, PresenceInformation, check_extensions};
+use super::information::{
+    DISPLAY_NAME_BYTES_MAX, Extensions, InformationError, PresenceInformation, check_extensions,
+};
 use crate::{
     identity::{Presentity, Realm},
     wire::{codec::WireError, signed},
@@ -93,6 +95,17 @@ impl PresenceRecord {
         self.body.version
     }
 
+    /// What the presentity calls itself, as far as anybody may know: in its document, or beside it where that
+    /// is sealed.
+    pub fn display_name(&self) -> Option<&str> {
+        let of_document = self.body.public.as_ref().map(|document| document.display_name.as_str());
+        let beside = || {
+            let bytes = self.body.extensions.get(DISPLAY_NAME)?;
+            std::str::from_utf8(bytes).ok().filter(|name| name.len() <= DISPLAY_NAME_BYTES_MAX)
+        };
+        of_document.or_else(beside)
+    }
+
     /// How long the state holds if nothing more is heard.
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.body.lease_seconds.into())
@@ -103,11 +116,11 @@ impl PresenceRecord {
         self.version().cmp(&other.version()).then_with(|| self.bytes.cmp(&other.bytes)) == Ordering::Greater
     }
 
-    /// Whether a WATCHER would see no difference: a refresh, or a change of addresses only.
+    /// Whether a WATCHER without a key would see no difference: a refresh, or a change of addresses only.
+    /// Sealed views differ in any case.
     pub fn says_the_same(&self, other: &Self) -> bool {
         self.body.departing == other.body.departing
             && self.body.public == other.body.public
-            && self.body.sealed_views == other.body.sealed_views
             && self.body.extensions == other.body.extensions
     }
 }
@@ -257,6 +270,8 @@ pub enum Reaction {
     Reject,
 }
 
+/// The extension that holds the display name, in UTF-8, where there is no public document.
+pub const DISPLAY_NAME: &str = "display-name";
 /// The format of records that this build reads and writes.
 pub const FORMAT: u8 = 1;
 /// Stands before the body under the signature, so that the signature means nothing elsewhere.

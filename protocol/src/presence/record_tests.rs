@@ -55,6 +55,22 @@ fn a_document_that_does_not_fit_is_refused_by_its_own_node() {
     assert!(matches!(refused, Err(RecordError::Wire(WireError::TooLarge { .. }))), "{refused:?}");
 }
 
+#[test]
+fn the_name_is_that_of_the_document_or_stands_beside_it_where_that_is_sealed() {
+    let named = |public: Option<PresenceInformation>, beside: Option<&[u8]>| {
+        let beside = beside.map(|name| (DISPLAY_NAME.to_owned(), name.to_vec()));
+        let body = RecordBody { public, extensions: beside.into_iter().collect(), ..body(&alice(), 1, 1) };
+        PresenceRecord::sign(body, &alice()).unwrap().display_name().map(str::to_owned)
+    };
+    let document = body(&alice(), 1, 1).public;
+    assert_eq!(named(document.clone(), None).as_deref(), Some("Alice"));
+    assert_eq!(named(document, Some(b"Mallory")).as_deref(), Some("Alice"));
+    assert_eq!(named(None, Some(b"Alice")).as_deref(), Some("Alice"));
+    assert_eq!(named(None, None), None);
+    assert_eq!(named(None, Some(&[0xff])), None, "no UTF-8");
+    assert_eq!(named(None, Some(&[b'x'; DISPLAY_NAME_BYTES_MAX + 1])), None);
+}
+
 proptest! {
     #[test]
     fn any_changed_bit_is_noticed(position: prop::sample::Index, bit in 0u8..8) {

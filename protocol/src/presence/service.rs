@@ -32,7 +32,7 @@ use sha2::{Digest, Sha256};
 use super::{
     information::PresenceInformation,
     reconciliation::Line,
-    record::{PresenceRecord, Version},
+    record::{DISPLAY_NAME, PresenceRecord, Version},
     suspicion::Grounds,
 };
 use crate::{
@@ -67,8 +67,15 @@ impl PresenceService {
         }
     }
 
-    /// Takes a verified record that came with `source`.
-    pub fn handle_record(&mut self, now: Timestamp, record: PresenceRecord, source: Source) -> Offered {
+    /// Takes a verified record that came with `source`, and `opened`, what this node may see of it beyond
+    /// what anybody may.
+    pub fn handle_record(
+        &mut self,
+        now: Timestamp,
+        record: PresenceRecord,
+        opened: Option<PresenceInformation>,
+        source: Source,
+    ) -> Offered {
         let presentity = record.presentity();
         if let Some(known) = self.entries.get(&presentity) {
             if known.record.bytes() == record.bytes() {
@@ -81,8 +88,23 @@ impl PresenceService {
         } else if !self.make_room() {
             return Offered::TableFull;
         }
-        self.replace(now, record, source);
+        self.replace(now, record, opened.map(Box::new), source);
         Offered::Newer
+    }
+
+    /// This node may see more, or less, of the newest record of `presentity` than before.
+    pub fn handle_opened(
+        &mut self,
+        now: Timestamp,
+        presentity: Presentity,
+        opened: Option<PresenceInformation>,
+    ) {
+        let Some(entry) = self.entries.get_mut(&presentity) else { return };
+        let before = entry.information().cloned();
+        entry.opened = opened.map(Box::new);
+        if entry.information() != before.as_ref() && entry.contact.evidence != Evidence::Remembered {
+            self.announce(now, presentity, Transition::Changed);
+        }
     }
 
     /// A connection with the presentity's node stands.
@@ -180,11 +202,23 @@ impl PresenceService {
             is_self: false,
             petname: None,
             version: entry.record.version(),
-            information: entry.record.body().public.clone(),
+            information: entry.information().cloned(),
+            sealed: entry.is_sealed(),
+            display_name: entry.display_name().map(str::to_owned),
             contact: entry.contact,
             heard_at: entry.heard_at,
             accused: Vec::new(),
         })
+    }
+
+    /// What this node may see of the document of `presentity`.
+    pub fn information(&self, presentity: &Presentity) -> Option<&PresenceInformation> {
+        self.entries.get(presentity)?.information()
+    }
+
+    /// The same, if there is nothing that it may not see for want of a key.
+    pub fn readable(&self, presentity: &Presentity) -> Option<&PresenceInformation> {
+        self.entries.get(presentity).filter(|entry| !entry.is_sealed())?.information()
     }
 
     /// Whether `presentity` is believed to be in contact.
@@ -278,7 +312,13 @@ impl PresenceService {
         true
     }
 
-    fn replace(&mut self, now: Timestamp, record: PresenceRecord, source: Source) {
+    fn replace(
+        &mut self,
+        now: Timestamp,
+        record: PresenceRecord,
+        opened: Option<Box<PresenceInformation>>,
+        source: Source,
+    ) {
         let heard_at = self.heard_at(now, source);
         let presentity = record.presentity();
         let (state, evidence) = judge(&record, source);
@@ -300,7 +340,7 @@ impl PresenceService {
             Some(previous) if previous.contact.state == state => previous.contact.since,
             _ => heard_at,
         };
-        let transition = transition(previous.as_ref(), &record, state, source);
+        let transition = transition(previous.as_ref(), &record, opened.as_deref(), state, source);
         if !matches!(source, Source::Restored { .. }) {
             self.outputs.push_back(ServiceOutput::Persist(StoredRecord {
                 presentity,
@@ -315,6 +355,7 @@ impl PresenceService {
         let entry = Entry {
             fingerprint: fingerprint(&record),
             record,
+            opened,
             heard_at,
             lease_ends,
             linked,
@@ -467,8 +508,12 @@ pub struct PresentityView {
     pub petname: Option<String>,
     /// The version of its record.
     pub version: Version,
-    /// Its document; nothing if all of it is withheld.
+    /// What this node may see of its document; nothing if all of it is withheld.
     pub information: Option<PresenceInformation>,
+    /// Whether there is more for those who are given a key, and this node has none.
+    pub sealed: bool,
+    /// What it calls itself, as far as this node may know.
+    pub display_name: Option<String>,
     /// Whether it is in contact.
     pub contact: Contact,
     /// When its record was heard.
@@ -547,6 +592,8 @@ pub enum Evidence {
 #[derive(Debug)]
 struct Entry {
     record: PresenceRecord,
+    /// What a key of this node opened.
+    opened: Option<Box<PresenceInformation>>,
     fingerprint: u64,
     /// By the wall clock, since it may have been heard long before this run began.
     heard_at: UnixTime,
@@ -564,6 +611,19 @@ struct Losses {
 }
 
 impl Entry {
+    fn information(&self) -> Option<&PresenceInformation> {
+        self.opened.as_deref().or_else(|| self.record.body().public.as_ref())
+    }
+
+    fn display_name(&self) -> Option<&str> {
+        let opened = self.opened.as_deref().map(|document| document.display_name.as_str());
+        opened.or_else(|| self.record.display_name())
+    }
+
+    fn is_sealed(&self) -> bool {
+        self.opened.is_none() && !self.record.body().sealed_views.is_empty()
+    }
+
     /// What is only remembered is no judgement of this run, so none is passed on.
     fn is_lost(&self) -> bool {
         self.contact.state == ContactState::Lost && self.contact.evidence != Evidence::Remembered
@@ -599,6 +659,7 @@ fn judge(record: &PresenceRecord, source: Source) -> (ContactState, Evidence) {
 fn transition(
     previous: Option<&Entry>,
     record: &PresenceRecord,
+    opened: Option<&PresenceInformation>,
     state: ContactState,
     source: Source,
 ) -> Option<Transition> {
@@ -609,7 +670,12 @@ fn transition(
     match (previous.contact.state, state) {
         (before, ContactState::Present) if before.is_in_contact() => {
             let quiet = (before == ContactState::Suspect).then_some(Transition::Cleared);
-            if record.says_the_same(&previous.record) { quiet } else { Some(Transition::Changed) }
+            let seen = opened.or_else(|| record.body().public.as_ref());
+            let same = seen == previous.information()
+                && record.body().departing == previous.record.body().departing
+                && (seen.is_some() || record.display_name() == previous.record.display_name())
+                && markup(record).eq(markup(&previous.record));
+            if same { quiet } else { Some(Transition::Changed) }
         }
         (_, ContactState::Present) => Some(Transition::Returned),
         // Who left while this node was down is no news to it: it never saw them in this run.
@@ -618,6 +684,11 @@ fn transition(
         (before, ContactState::Lost) if before.is_in_contact() => Some(Transition::Lost),
         _ => None,
     }
+}
+
+/// The extensions of a record, but for the name: that stands there only where the document is sealed.
+fn markup(record: &PresenceRecord) -> impl Iterator<Item = (&String, &Vec<u8>)> {
+    record.body().extensions.iter().filter(|(name, _)| *name != DISPLAY_NAME)
 }
 
 /// Records that one node keeps unless told otherwise. A record with its entry takes about 2 kB.

@@ -3,8 +3,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     identity::Realm,
-    presence::record::RecordBody,
-    testing::{CLOCK, alice, at, bob, body, departing_record, keypair, presentity, record, record_named},
+    presence::record::{RecordBody, SealedView},
+    testing::{
+        CLOCK, alice, at, bob, body, departing_record, information, keypair, presentity, record, record_named,
+    },
 };
 
 fn service() -> PresenceService {
@@ -40,7 +42,7 @@ fn told(elapsed_seconds: u64, lost: bool) -> Source {
 fn a_first_record_makes_its_presentity_appear_and_is_put_out_to_be_stored() {
     let mut service = service();
     let record = record(&alice(), 1, 1);
-    assert_eq!(service.handle_record(at(5), record.clone(), Source::Gossip), Offered::Newer);
+    assert_eq!(service.handle_record(at(5), record.clone(), None, Source::Gossip), Offered::Newer);
     let who = presentity(&alice());
     let stored = StoredRecord {
         presentity: who,
@@ -56,30 +58,117 @@ fn a_first_record_makes_its_presentity_appear_and_is_put_out_to_be_stored() {
 #[test]
 fn a_refresh_that_says_the_same_is_stored_and_told_to_nobody() {
     let mut service = service();
-    service.handle_record(at(0), record(&alice(), 1, 1), Source::Gossip);
+    service.handle_record(at(0), record(&alice(), 1, 1), None, Source::Gossip);
     outputs(&mut service);
-    assert_eq!(service.handle_record(at(1), record(&alice(), 1, 2), Source::Gossip), Offered::Newer);
+    assert_eq!(service.handle_record(at(1), record(&alice(), 1, 2), None, Source::Gossip), Offered::Newer);
     assert!(matches!(outputs(&mut service).as_slice(), [ServiceOutput::Persist(_)]));
 }
 
 #[test]
 fn a_changed_document_is_a_change_and_a_goodbye_is_left() {
     let mut service = service();
-    service.handle_record(at(0), record(&alice(), 1, 1), Source::Gossip);
-    service.handle_record(at(1), record_named(&alice(), 1, 2, "Alicia"), Source::Gossip);
-    service.handle_record(at(2), departing_record(&alice(), 1, 3), Source::Gossip);
+    service.handle_record(at(0), record(&alice(), 1, 1), None, Source::Gossip);
+    service.handle_record(at(1), record_named(&alice(), 1, 2, "Alicia"), None, Source::Gossip);
+    service.handle_record(at(2), departing_record(&alice(), 1, 3), None, Source::Gossip);
     assert_eq!(transitions(&mut service), [Transition::Appeared, Transition::Changed, Transition::Left]);
     assert_eq!(contact(&service), (ContactState::Left, Evidence::Departed));
+}
+
+/// A record of which only a name, if any, and a sealed view are for anybody.
+fn sealed_record(sequence: u64, name: Option<&str>) -> PresenceRecord {
+    let view = SealedView { key_id: [1; 8], ciphertext: sequence.to_le_bytes().to_vec() };
+    let name = name.map(|name| (DISPLAY_NAME.to_owned(), name.into()));
+    let body = RecordBody {
+        public: None,
+        sealed_views: vec![view],
+        extensions: name.into_iter().collect(),
+        ..body(&alice(), 1, sequence)
+    };
+    PresenceRecord::sign(body, &alice()).unwrap()
+}
+
+fn opened(name: &str) -> Option<PresenceInformation> {
+    Some(information(&alice(), name))
+}
+
+#[test]
+fn what_a_key_opened_is_what_is_seen_and_changes_of_that_are_what_is_told() {
+    let mut service = service();
+    let who = presentity(&alice());
+    service.handle_record(at(0), sealed_record(1, None), opened("Alice"), Source::Gossip);
+    service.handle_record(at(1), sealed_record(2, None), opened("Alice"), Source::Gossip);
+    assert_eq!(transitions(&mut service), [Transition::Appeared], "sealed anew, it says the same");
+    service.handle_record(at(2), sealed_record(3, None), opened("Alicia"), Source::Gossip);
+    assert_eq!(transitions(&mut service), [Transition::Changed]);
+    let view = service.view(&who).unwrap();
+    assert_eq!(
+        (view.information, view.sealed, view.display_name.as_deref()),
+        (opened("Alicia"), false, Some("Alicia"))
+    );
+    assert_eq!(service.information(&who), opened("Alicia").as_ref());
+    assert_eq!(service.readable(&who), opened("Alicia").as_ref());
+}
+
+#[test]
+fn who_has_no_key_sees_that_something_is_sealed_and_the_name_beside_it() {
+    let mut service = service();
+    let who = presentity(&alice());
+    service.handle_record(at(0), sealed_record(1, Some("Alice")), None, Source::Gossip);
+    service.handle_record(at(1), sealed_record(2, Some("Alice")), None, Source::Gossip);
+    assert_eq!(transitions(&mut service), [Transition::Appeared]);
+    let view = service.view(&who).unwrap();
+    assert_eq!((view.information, view.sealed, view.display_name.as_deref()), (None, true, Some("Alice")));
+    assert_eq!((service.information(&who), service.readable(&who)), (None, None));
+    service.handle_record(at(2), sealed_record(3, Some("Alicia")), None, Source::Gossip);
+    assert_eq!(transitions(&mut service), [Transition::Changed]);
+}
+
+#[test]
+fn what_moves_from_the_clear_under_a_seal_and_back_is_no_change_to_who_opens_it() {
+    let mut service = service();
+    service.handle_record(at(0), record(&alice(), 1, 1), None, Source::Gossip);
+    service.handle_record(at(1), sealed_record(2, Some("Alice")), opened("Alice"), Source::Gossip);
+    service.handle_record(at(2), record(&alice(), 1, 3), None, Source::Gossip);
+    assert_eq!(transitions(&mut service), [Transition::Appeared]);
+    service.handle_record(at(3), sealed_record(4, Some("Alice")), None, Source::Gossip);
+    assert_eq!(transitions(&mut service), [Transition::Changed], "and one to who does not");
+}
+
+#[test]
+fn a_key_that_comes_or_goes_changes_what_is_seen_of_the_same_record() {
+    let mut service = service();
+    let who = presentity(&alice());
+    service.handle_record(at(0), sealed_record(1, None), None, Source::Gossip);
+    outputs(&mut service);
+    service.handle_opened(at(1), who, opened("Alice"));
+    service.handle_opened(at(2), who, opened("Alice"));
+    assert_eq!(transitions(&mut service), [Transition::Changed]);
+    service.handle_opened(at(3), who, None);
+    service.handle_opened(at(4), who, None);
+    assert_eq!(transitions(&mut service), [Transition::Changed]);
+    assert!(service.view(&who).unwrap().sealed);
+    service.handle_opened(at(5), presentity(&bob()), opened("Bob"));
+    assert_eq!(outputs(&mut service), []);
+}
+
+#[test]
+fn what_a_key_opens_of_a_record_that_is_only_remembered_is_no_news() {
+    let mut service = service();
+    let remembered = Source::Restored { heard_at: CLOCK.at_start };
+    service.handle_record(at(0), sealed_record(1, None), opened("Alice"), remembered);
+    service.handle_opened(at(1), presentity(&alice()), None);
+    assert_eq!(outputs(&mut service), []);
+    assert_eq!(service.information(&presentity(&alice())), None);
 }
 
 #[test]
 fn an_older_record_and_the_same_again_change_nothing() {
     let mut service = service();
     let newest = record(&alice(), 2, 1);
-    service.handle_record(at(0), newest.clone(), Source::Gossip);
+    service.handle_record(at(0), newest.clone(), None, Source::Gossip);
     outputs(&mut service);
-    assert_eq!(service.handle_record(at(1), record(&alice(), 1, 99), Source::Direct), Offered::Stale);
-    assert_eq!(service.handle_record(at(1), newest.clone(), Source::Direct), Offered::Known);
+    assert_eq!(service.handle_record(at(1), record(&alice(), 1, 99), None, Source::Direct), Offered::Stale);
+    assert_eq!(service.handle_record(at(1), newest.clone(), None, Source::Direct), Offered::Known);
     assert_eq!(outputs(&mut service), []);
     assert_eq!(service.record(&presentity(&alice())), Some(&newest));
 }
@@ -91,7 +180,7 @@ fn of_two_records_of_one_version_every_order_keeps_the_same_one() {
     for records in [[&one, &other], [&other, &one]] {
         let mut service = service();
         for record in records {
-            service.handle_record(at(0), record.clone(), Source::Gossip);
+            service.handle_record(at(0), record.clone(), None, Source::Gossip);
         }
         assert_eq!(service.record(&presentity(&alice())), Some(expected));
     }
@@ -101,7 +190,7 @@ fn of_two_records_of_one_version_every_order_keeps_the_same_one() {
 fn a_link_makes_present_and_its_loss_alone_judges_nothing() {
     let mut service = service();
     let who = presentity(&alice());
-    service.handle_record(at(0), record(&alice(), 1, 1), told(0, true));
+    service.handle_record(at(0), record(&alice(), 1, 1), None, told(0, true));
     assert_eq!(contact(&service), (ContactState::Lost, Evidence::Told));
     assert_eq!(transitions(&mut service), []);
     service.handle_link_established(at(1), who);
@@ -118,7 +207,7 @@ fn whoever_is_suspect_is_in_contact_until_that_is_believed_or_cleared() {
     let mut service = service();
     let who = presentity(&alice());
     service.handle_suspected(at(0), who);
-    service.handle_record(at(0), record(&alice(), 1, 1), Source::Gossip);
+    service.handle_record(at(0), record(&alice(), 1, 1), None, Source::Gossip);
     service.handle_suspected(at(1), who);
     assert_eq!(contact(&service), (ContactState::Suspect, Evidence::Accused));
     assert!(service.is_in_contact(&who));
@@ -135,9 +224,9 @@ fn whoever_is_suspect_is_in_contact_until_that_is_believed_or_cleared() {
 #[test]
 fn a_newer_record_clears_and_its_document_is_told_if_it_changed() {
     let mut service = service();
-    service.handle_record(at(0), record(&alice(), 1, 1), Source::Gossip);
+    service.handle_record(at(0), record(&alice(), 1, 1), None, Source::Gossip);
     service.handle_suspected(at(1), presentity(&alice()));
-    service.handle_record(at(2), record(&alice(), 1, 2), Source::Gossip);
+    service.handle_record(at(2), record(&alice(), 1, 2), None, Source::Gossip);
     assert_eq!(contact(&service).0, ContactState::Present);
     use Transition::{Appeared, Cleared, Suspected};
     assert_eq!(transitions(&mut service), [Appeared, Suspected, Cleared]);
@@ -147,7 +236,7 @@ fn a_newer_record_clears_and_its_document_is_told_if_it_changed() {
 fn who_is_lost_again_and_again_is_unsteady_until_it_is_steady_for_a_while() {
     let mut service = service();
     let who = presentity(&alice());
-    service.handle_record(at(0), record(&alice(), 1, 1), Source::Gossip);
+    service.handle_record(at(0), record(&alice(), 1, 1), None, Source::Gossip);
     for minute in 1..=5 {
         service.handle_lost(at(minute * 60), who, Evidence::Accused);
         service.handle_link_established(at(minute * 60 + 5), who);
@@ -159,7 +248,7 @@ fn who_is_lost_again_and_again_is_unsteady_until_it_is_steady_for_a_while() {
     assert_eq!(unsteady, Some(6), "once, at the third loss: {told:?}");
     assert_eq!(told.iter().filter(|transition| **transition == Transition::Unsteady).count(), 1);
     // A new record does not make it steady.
-    service.handle_record(at(400), record(&alice(), 1, 2), Source::Gossip);
+    service.handle_record(at(400), record(&alice(), 1, 2), None, Source::Gossip);
     assert!(service.view(&who).unwrap().contact.unsteady);
     service.handle_timeout(at(305) + STEADY_AFTER - Duration::from_secs(1));
     assert_eq!(transitions(&mut service), []);
@@ -172,7 +261,7 @@ fn who_is_lost_again_and_again_is_unsteady_until_it_is_steady_for_a_while() {
 fn who_is_present_beside_somebody_is_counted_as_far_as_asked() {
     let mut service = service();
     for number in 1..=5 {
-        service.handle_record(at(0), record(&keypair(number), 1, 1), Source::Gossip);
+        service.handle_record(at(0), record(&keypair(number), 1, 1), None, Source::Gossip);
     }
     let who = presentity(&keypair(1));
     assert_eq!((service.others_present(&who, 2), service.others_present(&who, 9)), (2, 4));
@@ -184,9 +273,9 @@ fn who_is_present_beside_somebody_is_counted_as_far_as_asked() {
 #[test]
 fn what_another_node_says_does_not_overrule_a_link_of_our_own() {
     let mut service = service();
-    service.handle_record(at(0), record(&alice(), 1, 1), Source::Gossip);
+    service.handle_record(at(0), record(&alice(), 1, 1), None, Source::Gossip);
     service.handle_link_established(at(1), presentity(&alice()));
-    service.handle_record(at(2), record(&alice(), 1, 2), told(0, true));
+    service.handle_record(at(2), record(&alice(), 1, 2), None, told(0, true));
     assert_eq!(contact(&service), (ContactState::Present, Evidence::Connected));
 }
 
@@ -194,13 +283,13 @@ fn what_another_node_says_does_not_overrule_a_link_of_our_own() {
 fn whoever_said_goodbye_stays_left_while_its_link_winds_up_and_returns_with_a_new_record() {
     let mut service = service();
     let who = presentity(&alice());
-    service.handle_record(at(0), record(&alice(), 1, 1), Source::Gossip);
-    service.handle_record(at(1), departing_record(&alice(), 1, 2), Source::Direct);
+    service.handle_record(at(0), record(&alice(), 1, 1), None, Source::Gossip);
+    service.handle_record(at(1), departing_record(&alice(), 1, 2), None, Source::Direct);
     service.handle_link_established(at(2), who);
     service.handle_link_down(who);
     service.handle_lost(at(3), who, Evidence::LinkLost);
     assert_eq!(contact(&service).0, ContactState::Left);
-    service.handle_record(at(4), record(&alice(), 2, 1), Source::Gossip);
+    service.handle_record(at(4), record(&alice(), 2, 1), None, Source::Gossip);
     assert_eq!(transitions(&mut service), [Transition::Appeared, Transition::Left, Transition::Returned]);
 }
 
@@ -208,8 +297,8 @@ fn whoever_said_goodbye_stays_left_while_its_link_winds_up_and_returns_with_a_ne
 fn a_lease_that_ends_without_a_link_makes_lost_and_with_one_does_not() {
     let mut service = service();
     let (alice, bob) = (alice(), bob());
-    service.handle_record(at(0), record(&alice, 1, 1), Source::Gossip);
-    service.handle_record(at(0), record(&bob, 1, 1), Source::Gossip);
+    service.handle_record(at(0), record(&alice, 1, 1), None, Source::Gossip);
+    service.handle_record(at(0), record(&bob, 1, 1), None, Source::Gossip);
     service.handle_link_established(at(1), presentity(&bob));
     assert_eq!(service.poll_timeout(), Some(at(3600)));
     service.handle_timeout(at(3599));
@@ -224,7 +313,7 @@ fn a_lease_that_ends_without_a_link_makes_lost_and_with_one_does_not() {
 fn a_lease_of_no_time_still_holds_ten_seconds() {
     let mut service = service();
     let body = RecordBody { lease_seconds: 0, ..body(&alice(), 1, 1) };
-    service.handle_record(at(0), PresenceRecord::sign(body, &alice()).unwrap(), Source::Gossip);
+    service.handle_record(at(0), PresenceRecord::sign(body, &alice()).unwrap(), None, Source::Gossip);
     assert_eq!(service.poll_timeout(), Some(at(10)));
 }
 
@@ -234,13 +323,13 @@ fn what_was_heard_before_this_run_keeps_its_age() {
     let who = presentity(&alice());
     let a_day = Duration::from_secs(24 * 3600);
     let heard_at = CLOCK.at_start - a_day;
-    service.handle_record(at(1), record(&alice(), 1, 1), Source::Restored { heard_at });
+    service.handle_record(at(1), record(&alice(), 1, 1), None, Source::Restored { heard_at });
     let view = service.view(&who).unwrap();
     assert_eq!((view.heard_at, view.contact.since), (heard_at, heard_at));
     let (_, elapsed, lost) = service.told(at(1), &who).unwrap();
     assert_eq!((elapsed, lost), (a_day + Duration::from_secs(1), false));
 
-    service.handle_record(at(2), record(&alice(), 1, 2), told(7200, false));
+    service.handle_record(at(2), record(&alice(), 1, 2), None, told(7200, false));
     assert_eq!(service.view(&who).unwrap().heard_at, CLOCK.unix(at(2)) - Duration::from_secs(7200));
     assert_eq!(contact(&service), (ContactState::Lost, Evidence::LeaseExpired));
 }
@@ -248,7 +337,7 @@ fn what_was_heard_before_this_run_keeps_its_age() {
 #[test]
 fn a_restored_record_is_lost_told_to_nobody_and_not_stored_again() {
     let mut service = service();
-    service.handle_record(at(0), record(&alice(), 4, 1), Source::Restored { heard_at: CLOCK.at_start });
+    service.handle_record(at(0), record(&alice(), 4, 1), None, Source::Restored { heard_at: CLOCK.at_start });
     assert_eq!(contact(&service), (ContactState::Lost, Evidence::Remembered));
     assert_eq!(outputs(&mut service), []);
 }
@@ -256,8 +345,8 @@ fn a_restored_record_is_lost_told_to_nobody_and_not_stored_again() {
 #[test]
 fn a_replay_of_an_old_record_is_refused_after_a_restart_too() {
     let mut service = service();
-    service.handle_record(at(0), record(&alice(), 4, 2), Source::Restored { heard_at: CLOCK.at_start });
-    assert_eq!(service.handle_record(at(1), record(&alice(), 4, 1), Source::Direct), Offered::Stale);
+    service.handle_record(at(0), record(&alice(), 4, 2), None, Source::Restored { heard_at: CLOCK.at_start });
+    assert_eq!(service.handle_record(at(1), record(&alice(), 4, 1), None, Source::Direct), Offered::Stale);
     assert_eq!(contact(&service).0, ContactState::Lost);
 }
 
@@ -272,9 +361,9 @@ fn what_is_only_remembered_is_asked_about_until_somebody_confirms_it() {
     ] {
         let mut service = service();
         let heard_at = CLOCK.at_start - Duration::from_secs(600);
-        service.handle_record(at(0), record.clone(), Source::Restored { heard_at });
+        service.handle_record(at(0), record.clone(), None, Source::Restored { heard_at });
         assert_eq!((service.fingerprints().count(), service.fingerprints_heard().count()), (1, 0));
-        assert_eq!(service.handle_record(at(1), record.clone(), source), Offered::Known);
+        assert_eq!(service.handle_record(at(1), record.clone(), None, source), Offered::Known);
         assert_eq!(contact(&service), expected);
         let confirmed = expected.1 != Evidence::Remembered;
         assert_eq!(service.fingerprints_heard().count(), usize::from(confirmed));
@@ -282,7 +371,7 @@ fn what_is_only_remembered_is_asked_about_until_somebody_confirms_it() {
         assert_eq!(transitions(&mut service), if returned { vec![Transition::Returned] } else { Vec::new() });
         if confirmed {
             // What others say now of the same record changes nothing more.
-            service.handle_record(at(2), record.clone(), told(0, returned));
+            service.handle_record(at(2), record.clone(), None, told(0, returned));
             assert_eq!(contact(&service), expected);
         }
     }
@@ -292,8 +381,8 @@ fn what_is_only_remembered_is_asked_about_until_somebody_confirms_it() {
 fn the_lease_of_what_was_confirmed_runs_from_when_it_was_heard() {
     let mut service = service();
     let heard_at = CLOCK.at_start - Duration::from_secs(600);
-    service.handle_record(at(0), record(&alice(), 4, 1), Source::Restored { heard_at });
-    service.handle_record(at(100), record(&alice(), 4, 1), told(60, false));
+    service.handle_record(at(0), record(&alice(), 4, 1), None, Source::Restored { heard_at });
+    service.handle_record(at(100), record(&alice(), 4, 1), None, told(60, false));
     assert_eq!(service.view(&presentity(&alice())).unwrap().heard_at, CLOCK.unix(at(40)));
     assert_eq!(service.poll_timeout(), Some(at(3640)));
 }
@@ -302,7 +391,7 @@ fn the_lease_of_what_was_confirmed_runs_from_when_it_was_heard() {
 fn a_clock_that_went_back_makes_nothing_heard_in_the_future() {
     let mut service = service();
     let heard_at = CLOCK.at_start + Duration::from_secs(1000);
-    service.handle_record(at(1), record(&alice(), 1, 1), Source::Restored { heard_at });
+    service.handle_record(at(1), record(&alice(), 1, 1), None, Source::Restored { heard_at });
     assert_eq!(service.view(&presentity(&alice())).unwrap().heard_at, CLOCK.unix(at(1)));
 }
 
@@ -310,19 +399,28 @@ fn a_clock_that_went_back_makes_nothing_heard_in_the_future() {
 fn a_full_table_forgets_the_one_longest_out_of_contact_and_nobody_who_is_in_contact() {
     let mut service = PresenceService::new(CLOCK, 3);
     for (number, seconds) in [(1, 30), (2, 20), (3, 10)] {
-        service.handle_record(at(seconds), record(&keypair(number), 1, 1), Source::Gossip);
+        service.handle_record(at(seconds), record(&keypair(number), 1, 1), None, Source::Gossip);
     }
-    assert_eq!(service.handle_record(at(40), record(&keypair(4), 1, 1), Source::Gossip), Offered::TableFull);
+    assert_eq!(
+        service.handle_record(at(40), record(&keypair(4), 1, 1), None, Source::Gossip),
+        Offered::TableFull
+    );
     service.handle_lost(at(41), presentity(&keypair(2)), Evidence::Accused);
     service.handle_lost(at(42), presentity(&keypair(1)), Evidence::Accused);
     outputs(&mut service);
-    assert_eq!(service.handle_record(at(43), record(&keypair(4), 1, 1), Source::Gossip), Offered::Newer);
+    assert_eq!(
+        service.handle_record(at(43), record(&keypair(4), 1, 1), None, Source::Gossip),
+        Offered::Newer
+    );
     let forgotten = presentity(&keypair(2));
     assert_eq!(outputs(&mut service).first(), Some(&ServiceOutput::Forget(forgotten)));
     assert_eq!(service.record(&forgotten), None);
     assert_eq!(service.presentities().count(), 3);
     // Of those who are in the table, newer records are always taken.
-    assert_eq!(service.handle_record(at(44), record(&keypair(3), 1, 2), Source::Gossip), Offered::Newer);
+    assert_eq!(
+        service.handle_record(at(44), record(&keypair(3), 1, 2), None, Source::Gossip),
+        Offered::Newer
+    );
 }
 
 #[test]
@@ -352,7 +450,7 @@ fn any_record() -> impl Strategy<Value = PresenceRecord> {
     (1_u8..=3, 1_u64..4, 1_u64..4, 0_u8..3, any::<bool>()).prop_map(
         |(key, incarnation, sequence, name, departing)| {
             let key = keypair(key);
-            let public = Some(crate::testing::information(&key, &format!("name {name}")));
+            let public = Some(information(&key, &format!("name {name}")));
             PresenceRecord::sign(RecordBody { public, departing, ..body(&key, incarnation, sequence) }, &key)
                 .unwrap()
         },
@@ -381,7 +479,7 @@ fn restarted(store: &BTreeMap<Presentity, StoredRecord>, now: Timestamp) -> Pres
     let mut service = service();
     for stored in store.values() {
         let record = PresenceRecord::verify(&stored.bytes, &Realm::default()).unwrap();
-        service.handle_record(now, record, Source::Restored { heard_at: stored.heard_at });
+        service.handle_record(now, record, None, Source::Restored { heard_at: stored.heard_at });
     }
     service
 }
@@ -398,15 +496,15 @@ proptest! {
     ) {
         let mut expected = service();
         for record in &records {
-            expected.handle_record(at(1), record.clone(), Source::Gossip);
+            expected.handle_record(at(1), record.clone(), None, Source::Gossip);
         }
         let mut merged = service();
         for (index, source) in shuffled {
             let source = [Source::Direct, Source::Gossip, told(5, true)][usize::from(source)];
-            merged.handle_record(at(2), index.get(&records).clone(), source);
+            merged.handle_record(at(2), index.get(&records).clone(), None, source);
         }
         for record in records.iter().rev() {
-            merged.handle_record(at(3), record.clone(), told(1, false));
+            merged.handle_record(at(3), record.clone(), None, told(1, false));
         }
         prop_assert_eq!(table(&merged), table(&expected));
     }
@@ -420,7 +518,7 @@ proptest! {
         let merge = |records: &[PresenceRecord]| {
             let mut service = service();
             for record in records {
-                service.handle_record(at(1), record.clone(), Source::Gossip);
+                service.handle_record(at(1), record.clone(), None, Source::Gossip);
             }
             service
         };
@@ -430,10 +528,10 @@ proptest! {
         };
         let (from_one, from_other) = (of(&one), of(&other));
         for record in from_other {
-            one.handle_record(at(2), record, told(0, false));
+            one.handle_record(at(2), record, None, told(0, false));
         }
         for record in from_one {
-            other.handle_record(at(2), record, told(0, false));
+            other.handle_record(at(2), record, None, told(0, false));
         }
         prop_assert_eq!(table(&one), table(&other));
         prop_assert_eq!(table(&one), table(&merge(&[ours, theirs].concat())));
@@ -453,7 +551,7 @@ proptest! {
                     let lost = elapsed_seconds % 2 == 0;
                     let sources = [Source::Direct, Source::Gossip, told(elapsed_seconds, lost)];
                     let source = sources[usize::from(source)];
-                    service.handle_record(now, record, source);
+                    service.handle_record(now, record, None, source);
                 }
                 Step::LinkEstablished(who) => service.handle_link_established(now, who),
                 Step::LinkDown(who) => service.handle_link_down(who),

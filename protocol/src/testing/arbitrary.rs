@@ -12,9 +12,18 @@ use crate::{
         },
         reconciliation::{Difference, Digest},
         record::{FORMAT, NodeAddress, RecordBody, SealedView, Version},
+        sealing::ViewKey,
+        views::ReleasedKey,
     },
     time::UnixTime,
-    wire::frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
+    watcher::{
+        subscription::{SubscriptionEvent, SubscriptionReport, SubscriptionState},
+        watcher_information::{HIDDEN_FROM_MAX, VisibleTo},
+    },
+    wire::frames::{
+        FetchAnswer, MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord,
+        WatcherReport,
+    },
 };
 
 pub(crate) fn presentity() -> impl Strategy<Value = Presentity> {
@@ -135,16 +144,107 @@ fn told() -> impl Strategy<Value = ToldRecord> {
         .prop_map(|(record, elapsed_ms, lost)| ToldRecord { record, elapsed_ms, lost })
 }
 
+pub(crate) fn visible_to() -> impl Strategy<Value = VisibleTo> {
+    prop_oneof![
+        Just(VisibleTo::Everybody),
+        collection::btree_set(presentity(), 0..=HIDDEN_FROM_MAX).prop_map(VisibleTo::AllBut),
+        Just(VisibleTo::Nobody),
+    ]
+}
+
+fn state() -> impl Strategy<Value = SubscriptionState> {
+    prop::sample::select(vec![
+        SubscriptionState::Pending,
+        SubscriptionState::Active,
+        SubscriptionState::Waiting,
+        SubscriptionState::Terminated,
+    ])
+}
+
+fn event() -> impl Strategy<Value = SubscriptionEvent> {
+    prop::sample::select(vec![
+        SubscriptionEvent::Subscribe,
+        SubscriptionEvent::Approved,
+        SubscriptionEvent::Deactivated,
+        SubscriptionEvent::Probation,
+        SubscriptionEvent::Rejected,
+        SubscriptionEvent::Timeout,
+        SubscriptionEvent::Giveup,
+        SubscriptionEvent::Noresource,
+    ])
+}
+
+/// Of any state since any event, also where the machines never bring the two together.
+pub(crate) fn subscription_report() -> impl Strategy<Value = SubscriptionReport> {
+    (state(), event(), any::<u32>(), option::of(any::<u32>())).prop_map(
+        |(state, event, expires_seconds, retry_after_seconds)| SubscriptionReport {
+            state,
+            event,
+            expires_seconds,
+            retry_after_seconds,
+        },
+    )
+}
+
+/// The first link of any chain, and links a little further on.
+pub(crate) fn view_key() -> impl Strategy<Value = ViewKey> {
+    (any::<[u8; 8]>(), any::<[u8; 32]>(), 0_u32..300).prop_map(|(id, key, steps)| {
+        let first = ViewKey::first(id, key);
+        (0..steps).fold(first, |key, _| key.next())
+    })
+}
+
+pub(crate) fn released_key() -> impl Strategy<Value = ReleasedKey> {
+    (view_key(), any::<u32>()).prop_map(|(key, lifetime_seconds)| ReleasedKey { key, lifetime_seconds })
+}
+
+fn fetch_answer() -> impl Strategy<Value = FetchAnswer> {
+    prop_oneof![
+        Just(FetchAnswer::Known),
+        option::of(released_key()).prop_map(|key| FetchAnswer::Granted { key }),
+        Just(FetchAnswer::Refused),
+        Just(FetchAnswer::Unconfirmed),
+        number().prop_map(|retry_after_ms| FetchAnswer::TooFast { retry_after_ms }),
+    ]
+}
+
+fn watcher_report() -> impl Strategy<Value = WatcherReport> {
+    (
+        (presentity(), number(), number()),
+        (any::<u32>(), any::<u32>(), any::<u32>()),
+        (option::of(number()), state(), option::of(event())),
+    )
+        .prop_map(
+            |((presentity, first_at, last_at), (fetches, subscribes, refused), (period_ms, state, event))| {
+                WatcherReport {
+                    presentity,
+                    first_at: UnixTime::from_millis(first_at),
+                    last_at: UnixTime::from_millis(last_at),
+                    fetches,
+                    subscribes,
+                    refused,
+                    period_ms,
+                    state,
+                    event,
+                }
+            },
+        )
+}
+
 pub(crate) fn presence_request() -> impl Strategy<Value = PresenceRequest> {
     prop_oneof![
         (any::<u8>(), collection::vec(number(), 0..20))
             .prop_map(|(bits, sums)| PresenceRequest::Compare(Digest { bits, sums })),
         (collection::vec(presentity(), 0..5), collection::vec(told(), 0..5))
             .prop_map(|(wanted, records)| PresenceRequest::Exchange { wanted, records }),
-        presentity().prop_map(|presentity| PresenceRequest::Fetch { presentity }),
-        any::<u32>().prop_map(|seconds| PresenceRequest::Subscribe { seconds }),
-        collection::vec(any::<u8>(), 0..300).prop_map(|record| PresenceRequest::Notify { record }),
+        (presentity(), visible_to())
+            .prop_map(|(presentity, visible_to)| PresenceRequest::Fetch { presentity, visible_to }),
+        (any::<u32>(), visible_to())
+            .prop_map(|(seconds, visible_to)| PresenceRequest::Subscribe { seconds, visible_to }),
+        (collection::vec(any::<u8>(), 0..300), option::of(subscription_report()), option::of(released_key()))
+            .prop_map(|(record, subscription, key)| PresenceRequest::Notify { record, subscription, key }),
         collection::vec(told(), 0..5).prop_map(|records| PresenceRequest::Tell { records }),
+        Just(PresenceRequest::FetchWatchers),
     ]
 }
 
@@ -156,11 +256,15 @@ pub(crate) fn presence_response() -> impl Strategy<Value = PresenceResponse> {
         )
             .prop_map(|(ranges, versions)| PresenceResponse::Compared(Difference { ranges, versions })),
         collection::vec(told(), 0..5).prop_map(|records| PresenceResponse::Exchanged { records }),
-        option::of(told()).prop_map(|record| PresenceResponse::Fetched { record }),
-        (option::of(any::<u32>()), option::of(told()))
-            .prop_map(|(seconds, record)| PresenceResponse::Subscribed { seconds, record }),
+        (option::of(told()), fetch_answer())
+            .prop_map(|(record, answer)| PresenceResponse::Fetched { record, answer }),
+        (subscription_report(), option::of(told()), option::of(released_key())).prop_map(
+            |(subscription, record, key)| PresenceResponse::Subscribed { subscription, record, key }
+        ),
         Just(PresenceResponse::Notified),
         any::<bool>().prop_map(|partner| PresenceResponse::Heard { partner }),
+        (collection::vec(watcher_report(), 0..5), option::of(number()))
+            .prop_map(|(watchers, retry_after_ms)| PresenceResponse::Watchers { watchers, retry_after_ms }),
     ]
 }
 

@@ -68,7 +68,7 @@ fn a_map_out_of_order_or_with_a_key_twice_is_refused() {
 fn what_is_no_boolean_option_variant_or_utf8_is_malformed() {
     assert_eq!(decode::<bool>(&[2], LIMIT), Err(WireError::Malformed));
     assert_eq!(decode::<Option<u8>>(&[2, 0], LIMIT), Err(WireError::Malformed));
-    assert_eq!(decode::<PresenceResponse>(&[6], LIMIT), Err(WireError::Malformed));
+    assert_eq!(decode::<PresenceResponse>(&[7], LIMIT), Err(WireError::Malformed));
     assert_eq!(decode::<String>(&[1, 0xff], LIMIT), Err(WireError::Malformed));
     assert_eq!(decode::<u32>(&[], LIMIT), Err(WireError::Malformed));
     // 254 would mark 16 bytes, 255 nothing at all.

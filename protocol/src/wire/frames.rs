@@ -2,7 +2,7 @@
 //!
 //! A stream carries one request and one response. Each is four bytes of length, big-endian, and as many
 //! bytes of one encoded value. The length is checked against the limit before anything is read. The stream's
-//! protocol id names the realm: `/hereabouts/<realm>/presence/1` and `/hereabouts/<realm>/message/1`, so
+//! protocol id names the realm: `/hereabouts/<realm>/presence/2` and `/hereabouts/<realm>/message/1`, so
 //! that nodes of two realms, or foreign programs, have nothing to say to each other. Every frame and type
 //! is specified byte by byte in `protocol/WIRE.md`, with golden vectors beside it in `protocol/vectors`.
 
@@ -11,7 +11,15 @@ use serde::{Deserialize, Serialize};
 use crate::{
     identity::{Presentity, Realm},
     message::instant_message::{BODY_BYTES_MAX, FailureReason, InstantMessage},
-    presence::reconciliation::{Difference, Digest},
+    presence::{
+        reconciliation::{Difference, Digest},
+        views::ReleasedKey,
+    },
+    time::UnixTime,
+    watcher::{
+        subscription::{SubscriptionEvent, SubscriptionReport, SubscriptionState},
+        watcher_information::VisibleTo,
+    },
 };
 
 /// A request of the PRESENCE PROTOCOL (RFC 2778).
@@ -30,23 +38,33 @@ pub enum PresenceRequest {
     Fetch {
         /// Whose.
         presentity: Presentity,
+        /// Who else may see that the sender asked.
+        visible_to: VisibleTo,
     },
     /// SUBSCRIBE: asks to be notified of the changes of the node's own presentity.
     Subscribe {
         /// For how long, in seconds; zero ends the subscription.
         seconds: u32,
+        /// Who else may see that the sender asked.
+        visible_to: VisibleTo,
     },
     /// NOTIFY: the sender's own newest record, to a SUBSCRIBER or at the goodbye.
     Notify {
-        /// The signed record.
+        /// The signed record; empty if there is none, or the subscription is not active.
         #[serde(with = "serde_bytes")]
         record: Vec<u8>,
+        /// Where the receiver's SUBSCRIPTION stands; nothing if it has none.
+        subscription: Option<SubscriptionReport>,
+        /// A key that the receiver is granted and lacks.
+        key: Option<ReleasedKey>,
     },
     /// Tells records that are news to the sender, as many as a frame may hold.
     Tell {
         /// The records.
         records: Vec<ToldRecord>,
     },
+    /// FETCH of WATCHER INFORMATION: asks who watches the node's own presentity.
+    FetchWatchers,
 }
 
 /// A response of the PRESENCE PROTOCOL, to the request of the same place.
@@ -59,17 +77,22 @@ pub enum PresenceResponse {
         /// The records.
         records: Vec<ToldRecord>,
     },
-    /// To [`PresenceRequest::Fetch`]: the newest record, if there is one.
+    /// To [`PresenceRequest::Fetch`].
     Fetched {
-        /// The record.
+        /// The newest record, if there is one and it was not refused.
         record: Option<ToldRecord>,
+        /// What the presentity's own node grants.
+        answer: FetchAnswer,
     },
     /// To [`PresenceRequest::Subscribe`].
     Subscribed {
-        /// For how long it is granted; nothing if it is refused.
-        seconds: Option<u32>,
-        /// The newest record of the node's own presentity: a subscription begins with a notification.
+        /// Where the subscription stands.
+        subscription: SubscriptionReport,
+        /// The newest record of the node's own presentity, if it is active: a subscription begins with a
+        /// notification.
         record: Option<ToldRecord>,
+        /// The key to what it is granted, if that is sealed.
+        key: Option<ReleasedKey>,
     },
     /// To [`PresenceRequest::Notify`].
     Notified,
@@ -78,6 +101,57 @@ pub enum PresenceResponse {
         /// Whether the node will tell the sender what is news to it, while they are linked.
         partner: bool,
     },
+    /// To [`PresenceRequest::FetchWatchers`]: those that the sender may see, as many as a frame may hold.
+    Watchers {
+        /// Who, in the order of their keys.
+        watchers: Vec<WatcherReport>,
+        /// When it may be asked again, if it was asked too often.
+        retry_after_ms: Option<u64>,
+    },
+}
+
+/// What a FETCH comes to, beside the record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum FetchAnswer {
+    /// The record is what another node has heard: it decides nothing.
+    Known,
+    /// Granted, with the key to what is sealed for the asker.
+    Granted {
+        /// The key; nothing if all that is granted goes in the clear.
+        key: Option<ReleasedKey>,
+    },
+    /// Refused by ACCESS RULES.
+    Refused,
+    /// Refused until the PRINCIPAL decides, which a SUBSCRIBE asks for.
+    Unconfirmed,
+    /// Asked too often.
+    TooFast {
+        /// When it may be asked again.
+        retry_after_ms: u64,
+    },
+}
+
+/// One line of WATCHER INFORMATION, as it is given to other nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatcherReport {
+    /// Who.
+    pub presentity: Presentity,
+    /// When it first asked, by the clock of the node that was asked.
+    pub first_at: UnixTime,
+    /// When it last asked.
+    pub last_at: UnixTime,
+    /// FETCHES that were granted.
+    pub fetches: u32,
+    /// SUBSCRIBES that were granted.
+    pub subscribes: u32,
+    /// Requests that were refused, or wait.
+    pub refused: u32,
+    /// Milliseconds between its fetches, if it is a POLLER.
+    pub period_ms: Option<u64>,
+    /// Where its SUBSCRIPTION stands; terminated also if there never was one.
+    pub state: SubscriptionState,
+    /// What brought it there; nothing if there never was one.
+    pub event: Option<SubscriptionEvent>,
 }
 
 /// A record that is passed on, with what its holder knows beside it. Only the record is signed.
@@ -112,7 +186,7 @@ pub enum MessageResponse {
 
 /// The protocol id of presence streams in `realm`.
 pub fn presence_protocol(realm: &Realm) -> String {
-    format!("/hereabouts/{realm}/presence/1")
+    format!("/hereabouts/{realm}/presence/2")
 }
 
 /// The protocol id of message streams in `realm`.
@@ -147,6 +221,8 @@ pub const PRESENCE_REQUEST_BYTES_MAX: usize = 128 * 1024;
 pub const PRESENCE_RESPONSE_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of a message request: the body, and room for everything around it.
 pub const MESSAGE_REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX + 16 * 1024;
+/// Lines of WATCHER INFORMATION in one response: about 100 bytes each.
+pub const WATCHERS_PER_FRAME: usize = 1024;
 /// Bytes of a message response.
 pub const MESSAGE_RESPONSE_BYTES_MAX: usize = 16;
 

@@ -6,6 +6,7 @@ use hereabouts_protocol::{
         record::{FORMAT, NodeAddress, RECORD_BYTES_MAX, RecordBody, SIGNING_DOMAIN, SealedView},
         suspicion::{self, SuspicionBody},
     },
+    watcher::watcher_information::VisibleTo,
     wire::{
         codec::encode,
         frames::{MessageRequest, PresenceRequest},
@@ -162,20 +163,31 @@ fn over_limit_records() -> Vec<(&'static str, &'static str, Vec<u8>)> {
 fn invalid_frames() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>)> {
     let huge_length = [253, 0, 0, 0, 0, 0, 0, 0, 0x10];
     let (request, response) = ("PresenceRequest", "PresenceResponse");
-    let fetch = encode(&PresenceRequest::Fetch { presentity: presentity(&key(1)) });
+    let presentity = presentity(&key(1));
+    let fetch = encode(&PresenceRequest::Fetch { presentity, visible_to: VisibleTo::Everybody });
+    let hidden_from = |keys: [u8; 2]| {
+        let keys = keys.map(|key| [key; 32]).concat();
+        [[3, 60, 1, 2].as_slice(), &keys].concat()
+    };
     let message = encode(&MessageRequest { message: message(), remaining_ms: 1 });
     vec![
         ("no bytes", request, "malformed", Vec::new()),
-        ("a request of the future", request, "malformed", vec![5]),
+        ("a request of the future", request, "malformed", vec![7]),
         ("a byte after the end", request, "trailing-bytes", [fetch.as_slice(), &[0]].concat()),
         ("cut short", request, "malformed", fetch[..20].to_vec()),
-        ("seconds in more bytes than they need", request, "not-canonical", vec![3, 251, 60, 0]),
-        ("a request number in more bytes than it needs", request, "not-canonical", vec![251, 3, 0, 60]),
-        ("seconds of more than 32 bits", request, "malformed", vec![3, 253, 0, 0, 0, 0, 1, 0, 0, 0]),
+        ("seconds in more bytes than they need", request, "not-canonical", vec![3, 251, 60, 0, 0]),
+        ("a request number in more bytes than it needs", request, "not-canonical", vec![251, 3, 0, 60, 0]),
+        ("seconds of more than 32 bits", request, "malformed", vec![3, 253, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
+        ("hidden from two in the wrong order", request, "not-canonical", hidden_from([2, 1])),
+        ("hidden from the same one twice", request, "not-canonical", hidden_from([1, 1])),
+        ("a visibility of the future", request, "malformed", vec![3, 60, 3]),
+        ("a state of the future", response, "malformed", vec![3, 4, 0, 0, 0, 0, 0]),
+        ("an event of the future", response, "malformed", vec![3, 1, 8, 0, 0, 0, 0]),
+        ("an answer of the future", response, "malformed", vec![2, 0, 5]),
         ("a record of 2^60 bytes", request, "malformed", [[4].as_slice(), &huge_length].concat()),
         ("a list of 2^60 keys", request, "malformed", [[1].as_slice(), &huge_length].concat()),
         ("an option that is neither absent nor present", response, "malformed", vec![2, 2]),
-        ("a response of the future", response, "malformed", vec![5]),
+        ("a response of the future", response, "malformed", vec![7]),
         (
             "a message with a byte after the end",
             "MessageRequest",

@@ -11,9 +11,18 @@ use hereabouts_protocol::{
         information::{Extensions, OtherPresenceMarkup, PresenceInformation, PresenceTuple},
         reconciliation::{Difference, Digest, Line},
         record::{RecordBody, Version},
+        sealing::ViewKey,
         suspicion::{Accusation, SuspicionBody},
+        views::ReleasedKey,
     },
-    wire::frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
+    watcher::{subscription::SubscriptionReport, watcher_information::VisibleTo},
+    wire::{
+        codec::encode,
+        frames::{
+            FetchAnswer, MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord,
+            WatcherReport,
+        },
+    },
 };
 use serde_json::{Value, json};
 
@@ -59,12 +68,23 @@ pub(super) fn presence_request(request: &PresenceRequest) -> Value {
             "wanted": wanted.iter().map(peer_id).collect::<Vec<_>>(),
             "records": records.iter().map(told).collect::<Vec<_>>(),
         } }),
-        PresenceRequest::Fetch { presentity } => json!({ "Fetch": { "presentity": peer_id(presentity) } }),
-        PresenceRequest::Subscribe { seconds } => json!({ "Subscribe": { "seconds": seconds } }),
-        PresenceRequest::Notify { record } => json!({ "Notify": { "record": hex(record) } }),
+        PresenceRequest::Fetch { presentity, visible_to } => json!({ "Fetch": {
+            "presentity": peer_id(presentity),
+            "visible_to": self::visible_to(visible_to),
+        } }),
+        PresenceRequest::Subscribe { seconds, visible_to } => json!({ "Subscribe": {
+            "seconds": seconds,
+            "visible_to": self::visible_to(visible_to),
+        } }),
+        PresenceRequest::Notify { record, subscription, key } => json!({ "Notify": {
+            "record": hex(record),
+            "subscription": subscription.as_ref().map(self::subscription),
+            "key": key.as_ref().map(released),
+        } }),
         PresenceRequest::Tell { records } => {
             json!({ "Tell": { "records": records.iter().map(told).collect::<Vec<_>>() } })
         }
+        PresenceRequest::FetchWatchers => json!("FetchWatchers"),
     }
 }
 
@@ -74,13 +94,77 @@ pub(super) fn presence_response(response: &PresenceResponse) -> Value {
         PresenceResponse::Exchanged { records } => {
             json!({ "Exchanged": { "records": records.iter().map(told).collect::<Vec<_>>() } })
         }
-        PresenceResponse::Fetched { record } => json!({ "Fetched": { "record": record.as_ref().map(told) } }),
-        PresenceResponse::Subscribed { seconds, record } => {
-            json!({ "Subscribed": { "seconds": seconds, "record": record.as_ref().map(told) } })
-        }
+        PresenceResponse::Fetched { record, answer } => json!({ "Fetched": {
+            "record": record.as_ref().map(told),
+            "answer": fetch_answer(answer),
+        } }),
+        PresenceResponse::Subscribed { subscription, record, key } => json!({ "Subscribed": {
+            "subscription": self::subscription(subscription),
+            "record": record.as_ref().map(told),
+            "key": key.as_ref().map(released),
+        } }),
         PresenceResponse::Notified => json!("Notified"),
         PresenceResponse::Heard { partner } => json!({ "Heard": { "partner": partner } }),
+        PresenceResponse::Watchers { watchers, retry_after_ms } => json!({ "Watchers": {
+            "watchers": watchers.iter().map(watcher).collect::<Vec<_>>(),
+            "retry_after_ms": retry_after_ms.as_ref().map(ToString::to_string),
+        } }),
     }
+}
+
+pub(super) fn view_key(key: &ViewKey) -> Value {
+    // The secret is the last of the three fields, and has no accessor.
+    let encoded = encode(key);
+    json!({ "id": hex(&key.id), "step": key.step, "key": hex(&encoded[encoded.len() - 32..]) })
+}
+
+fn released(released: &ReleasedKey) -> Value {
+    json!({ "key": view_key(&released.key), "lifetime_seconds": released.lifetime_seconds })
+}
+
+fn visible_to(visible_to: &VisibleTo) -> Value {
+    match visible_to {
+        VisibleTo::Everybody => json!("Everybody"),
+        VisibleTo::AllBut(hidden_from) => {
+            json!({ "AllBut": hidden_from.iter().map(peer_id).collect::<Vec<_>>() })
+        }
+        VisibleTo::Nobody => json!("Nobody"),
+    }
+}
+
+fn subscription(report: &SubscriptionReport) -> Value {
+    json!({
+        "state": format!("{:?}", report.state),
+        "event": format!("{:?}", report.event),
+        "expires_seconds": report.expires_seconds,
+        "retry_after_seconds": report.retry_after_seconds,
+    })
+}
+
+fn fetch_answer(answer: &FetchAnswer) -> Value {
+    match answer {
+        FetchAnswer::Known => json!("Known"),
+        FetchAnswer::Granted { key } => json!({ "Granted": { "key": key.as_ref().map(released) } }),
+        FetchAnswer::Refused => json!("Refused"),
+        FetchAnswer::Unconfirmed => json!("Unconfirmed"),
+        FetchAnswer::TooFast { retry_after_ms } => {
+            json!({ "TooFast": { "retry_after_ms": retry_after_ms.to_string() } })
+        }
+    }
+}
+
+fn watcher(report: &WatcherReport) -> Value {
+    json!({
+        "presentity": peer_id(&report.presentity),
+        "first_at": report.first_at.as_millis().to_string(),
+        "last_at": report.last_at.as_millis().to_string(),
+        "fetches": report.fetches,
+        "subscribes": report.subscribes,
+        "refused": report.refused,
+        "period_ms": report.period_ms.map(|period| period.to_string()),
+        "state": format!("{:?}", report.state),
+        "event": report.event.map(|event| format!("{event:?}")),
+    })
 }
 
 pub(super) fn message_request(request: &MessageRequest) -> Value {
@@ -145,7 +229,7 @@ fn message(message: &InstantMessage) -> Value {
     })
 }
 
-fn information(information: &PresenceInformation) -> Value {
+pub(super) fn information(information: &PresenceInformation) -> Value {
     json!({
         "display_name": information.display_name,
         "tuples": information.tuples.iter().map(tuple).collect::<Vec<_>>(),

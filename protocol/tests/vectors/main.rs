@@ -23,6 +23,7 @@ use hereabouts_protocol::{
     presence::{
         reconciliation::{Difference, Digest, Line, difference, plan},
         record::{PresenceRecord, Reaction},
+        sealing::ViewKey,
         service::fingerprint,
         suspicion::Suspicion,
     },
@@ -52,6 +53,17 @@ fn every_vector_is_what_it_says() {
     for vector in vectors("suspicions") {
         let suspicion = Suspicion::verify(&bytes(&vector["hex"]), &realm(&vector)).unwrap();
         assert_eq!(suspicion_vector(text(&vector["name"]), &suspicion, text(&vector["seed"])), vector);
+    }
+    for vector in vectors("views") {
+        let record = PresenceRecord::verify(&bytes(&vector["record"]), &realm(&vector)).unwrap();
+        let given = &vector["key"];
+        // A key as it stands in a frame: the id, the step, which is below 251 here, and the secret.
+        let step = u8::try_from(given["step"].as_u64().unwrap()).unwrap();
+        let encoded = [bytes(&given["id"]), vec![step], bytes(&given["key"])].concat();
+        let key: ViewKey = codec::decode(&encoded, encoded.len()).unwrap();
+        let (document, opened_with) = key.open(&record).unwrap();
+        assert_eq!(json::information(&document), vector["document"], "{}", vector["name"]);
+        assert_eq!(json::view_key(&opened_with), vector["opened_with"], "{}", vector["name"]);
     }
     for vector in vectors("frames") {
         let (value, encoded) = decoded_frame(text(&vector["frame"]), &bytes(&vector["hex"])).unwrap();
@@ -92,6 +104,15 @@ fn the_files_are_what_this_build_makes() {
     let frames = samples::frames().into_iter().map(|(name, frame, value, bytes)| {
         json!({ "name": name, "frame": frame, "value": value, "hex": HEXLOWER.encode(&bytes) })
     });
+    let views = samples::views().into_iter().map(|(name, key, document, record)| {
+        let (opened, opened_with) = key.open(&record).unwrap();
+        assert_eq!(opened, document, "{name}");
+        json!({
+            "name": name, "realm": "lan", "key": json::view_key(&key),
+            "record": HEXLOWER.encode(record.bytes()),
+            "document": json::information(&document), "opened_with": json::view_key(&opened_with),
+        })
+    });
     let tables = samples::tables().into_iter();
     let tables = tables.map(|(name, initiator, responder)| reconciliation(name, &initiator, &responder));
     let invalid = invalid::invalid().into_iter().map(|invalid| {
@@ -110,6 +131,7 @@ fn the_files_are_what_this_build_makes() {
     let suspicions = samples::suspicions().into_iter();
     let suspicions = suspicions.map(|(name, suspicion, seed)| suspicion_vector(name, &suspicion, &seed));
     check("suspicions", suspicions.collect());
+    check("views", views.collect());
     check("frames", frames.collect());
     check("reconciliation", tables.collect());
     check("invalid", invalid.collect());
@@ -234,6 +256,7 @@ fn file(name: &str) -> Value {
         "identity" => include_str!("../../vectors/identity.json"),
         "records" => include_str!("../../vectors/records.json"),
         "suspicions" => include_str!("../../vectors/suspicions.json"),
+        "views" => include_str!("../../vectors/views.json"),
         "frames" => include_str!("../../vectors/frames.json"),
         "reconciliation" => include_str!("../../vectors/reconciliation.json"),
         "invalid" => include_str!("../../vectors/invalid.json"),

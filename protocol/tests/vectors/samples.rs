@@ -1,6 +1,9 @@
 //! What the vectors are made of. Keys are made of one repeated byte, so that nobody takes them for real ones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use data_encoding::HEXLOWER;
 use hereabouts_protocol::{
@@ -13,12 +16,21 @@ use hereabouts_protocol::{
         },
         reconciliation::{Difference, Digest, Line},
         record::{FORMAT, NodeAddress, PresenceRecord, RECORD_BYTES_MAX, RecordBody, SealedView, Version},
+        sealing::{ViewKey, padded_bytes},
         suspicion::{self, Accusation, Grounds, Suspicion, SuspicionBody},
+        views::ReleasedKey,
     },
     time::UnixTime,
+    watcher::{
+        subscription::{SubscriptionEvent, SubscriptionReport, SubscriptionState},
+        watcher_information::VisibleTo,
+    },
     wire::{
         codec::encode,
-        frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
+        frames::{
+            FetchAnswer, MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord,
+            WatcherReport,
+        },
     },
 };
 use libp2p_identity::Keypair;
@@ -41,6 +53,10 @@ pub(super) fn about(name: &str) -> &'static str {
         "frames" => {
             "Frames of the two stream protocols, without the four bytes of length before them. See \
              protocol/WIRE.md, Streams."
+        }
+        "views" => {
+            "Records with a sealed view, a key that opens it, and the document inside. `key` may be \
+             some steps before the view's. See protocol/WIRE.md, Sealed views."
         }
         "reconciliation" => {
             "Two tables, the digest that the initiator sends, what the responder answers, and what the \
@@ -168,11 +184,27 @@ fn presence_requests() -> Vec<(&'static str, PresenceRequest)> {
                 records: vec![told(1, 0, false), told(2, 65_536, true)],
             },
         ),
-        ("fetch", PresenceRequest::Fetch { presentity: alice }),
-        ("subscribe for an hour", PresenceRequest::Subscribe { seconds: 3600 }),
-        ("end a subscription", PresenceRequest::Subscribe { seconds: 0 }),
-        ("notify", PresenceRequest::Notify { record: told(1, 0, false).record }),
+        ("fetch", PresenceRequest::Fetch { presentity: alice, visible_to: VisibleTo::Everybody }),
+        ("fetch, seen by nobody else", {
+            PresenceRequest::Fetch { presentity: alice, visible_to: VisibleTo::Nobody }
+        }),
+        ("subscribe for an hour", subscribe(3600)),
+        ("subscribe, seen by all but one", {
+            let visible_to = VisibleTo::AllBut(BTreeSet::from([bob]));
+            PresenceRequest::Subscribe { seconds: 3600, visible_to }
+        }),
+        ("end a subscription", subscribe(0)),
+        ("notify", notify(told(1, 0, false).record, None, None)),
+        ("notify a subscriber of a record and a new key", {
+            let stands = report(SubscriptionState::Active, SubscriptionEvent::Subscribe, 2400);
+            notify(told(1, 0, false).record, Some(stands), Some(released()))
+        }),
+        ("notify of the end of a subscription", {
+            let ended = report(SubscriptionState::Terminated, SubscriptionEvent::Rejected, 0);
+            notify(Vec::new(), Some(ended), None)
+        }),
         ("tell", PresenceRequest::Tell { records: vec![told(1, 0, false), told(2, 200, false)] }),
+        ("fetch watcher information", PresenceRequest::FetchWatchers),
     ]
 }
 
@@ -188,12 +220,121 @@ fn presence_responses() -> Vec<(&'static str, PresenceResponse)> {
             PresenceResponse::Compared(Difference { ranges: vec![0, 300, 1023], versions }),
         ),
         ("exchanged", PresenceResponse::Exchanged { records: vec![told(2, 1234, true)] }),
-        ("fetched", PresenceResponse::Fetched { record: Some(told(1, 0, false)) }),
-        ("nothing to fetch", PresenceResponse::Fetched { record: None }),
-        ("subscribed", PresenceResponse::Subscribed { seconds: Some(3600), record: Some(told(1, 0, false)) }),
-        ("subscription refused", PresenceResponse::Subscribed { seconds: None, record: None }),
+        ("fetched", fetched(Some(told(1, 0, false)), FetchAnswer::Granted { key: None })),
+        ("fetched with a key", {
+            fetched(Some(told(1, 0, false)), FetchAnswer::Granted { key: Some(released()) })
+        }),
+        ("fetched from another node", fetched(Some(told(1, 300, true)), FetchAnswer::Known)),
+        ("nothing to fetch", fetched(None, FetchAnswer::Known)),
+        ("fetch refused", fetched(None, FetchAnswer::Refused)),
+        ("fetch not confirmed", fetched(None, FetchAnswer::Unconfirmed)),
+        ("fetched too fast", fetched(None, FetchAnswer::TooFast { retry_after_ms: 750 })),
+        ("subscribed", {
+            let stands = report(SubscriptionState::Active, SubscriptionEvent::Approved, 3600);
+            subscribed(stands, Some(told(1, 0, false)), Some(released()))
+        }),
+        ("subscription pending", {
+            let waits = report(SubscriptionState::Pending, SubscriptionEvent::Subscribe, 3600);
+            subscribed(waits, None, None)
+        }),
+        ("subscription refused", {
+            subscribed(report(SubscriptionState::Terminated, SubscriptionEvent::Rejected, 0), None, None)
+        }),
+        ("no room for a subscription", {
+            let ended = report(SubscriptionState::Terminated, SubscriptionEvent::Noresource, 0);
+            subscribed(SubscriptionReport { retry_after_seconds: Some(900), ..ended }, None, None)
+        }),
         ("notified", PresenceResponse::Notified),
         ("heard", PresenceResponse::Heard { partner: true }),
+        ("watchers", PresenceResponse::Watchers { watchers: watchers(), retry_after_ms: None }),
+        ("watchers asked for too fast", {
+            PresenceResponse::Watchers { watchers: Vec::new(), retry_after_ms: Some(1000) }
+        }),
+    ]
+}
+
+fn subscribe(seconds: u32) -> PresenceRequest {
+    PresenceRequest::Subscribe { seconds, visible_to: VisibleTo::Everybody }
+}
+
+fn notify(
+    record: Vec<u8>,
+    subscription: Option<SubscriptionReport>,
+    key: Option<ReleasedKey>,
+) -> PresenceRequest {
+    PresenceRequest::Notify { record, subscription, key }
+}
+
+fn fetched(record: Option<ToldRecord>, answer: FetchAnswer) -> PresenceResponse {
+    PresenceResponse::Fetched { record, answer }
+}
+
+fn subscribed(
+    subscription: SubscriptionReport,
+    record: Option<ToldRecord>,
+    key: Option<ReleasedKey>,
+) -> PresenceResponse {
+    PresenceResponse::Subscribed { subscription, record, key }
+}
+
+fn report(state: SubscriptionState, event: SubscriptionEvent, expires_seconds: u32) -> SubscriptionReport {
+    SubscriptionReport { state, event, expires_seconds, retry_after_seconds: None }
+}
+
+/// The key of the third record of a chain.
+fn released() -> ReleasedKey {
+    ReleasedKey { key: first_key().next().next(), lifetime_seconds: 86_400 }
+}
+
+fn first_key() -> ViewKey {
+    ViewKey::first(*b"a chain.", [0x42; 32])
+}
+
+/// One of each kind of watcher.
+fn watchers() -> Vec<WatcherReport> {
+    let first_at = UnixTime::from_millis(1_700_000_000_000);
+    let watcher = |number: u8, state, event| WatcherReport {
+        presentity: presentity(&key(number)),
+        first_at,
+        last_at: first_at + Duration::from_secs(3600),
+        fetches: 0,
+        subscribes: 0,
+        refused: 0,
+        period_ms: None,
+        state,
+        event,
+    };
+    let subscriber = watcher(1, SubscriptionState::Active, Some(SubscriptionEvent::Approved));
+    let poller = watcher(2, SubscriptionState::Terminated, None);
+    let refused = watcher(3, SubscriptionState::Terminated, Some(SubscriptionEvent::Rejected));
+    vec![
+        WatcherReport { subscribes: 3, refused: 1, ..subscriber },
+        WatcherReport { fetches: 1800, period_ms: Some(2000), ..poller },
+        WatcherReport { refused: u32::MAX, ..refused },
+    ]
+}
+
+/// Name, the key that a watcher has, the document it is to find, and the record.
+pub(super) fn views() -> Vec<(&'static str, ViewKey, PresenceInformation, PresenceRecord)> {
+    let alice = key(1);
+    let who = presentity(&alice);
+    let plain = PresenceInformation::open("Alice", &inbox(&alice));
+    let mut noted = plain.clone();
+    noted.markup.note = Some(Note { text: "in the workshop".to_owned(), language: None });
+    let view = |name, given: &ViewKey, sealed_with: &ViewKey, padded| {
+        let sealed = sealed_with.seal(&who, &noted, padded);
+        // Another view of the same record, of a chain that nobody here has a key to.
+        let other = ViewKey::first([0xfe; 8], [1; 32]).seal(&who, &plain, padded);
+        let body = RecordBody { public: None, sealed_views: vec![sealed, other], ..body(&alice, 1, 1) };
+        (name, given.clone(), noted.clone(), signed(body, &alice))
+    };
+    let (first, third) = (first_key(), first_key().next().next());
+    let padded = padded_bytes(&noted);
+    vec![
+        view("the first of a chain", &first, &first, padded),
+        view("two steps further on", &first, &third, padded),
+        view("a key that was given later", &third, &third, padded),
+        view("padded for a larger view", &third, &third, padded + 64),
     ]
 }
 

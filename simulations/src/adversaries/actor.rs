@@ -19,7 +19,7 @@ use hereabouts_protocol::{
     presence::{record::PresenceRecord, suspicion::Suspicion},
     wire::{
         codec,
-        frames::{MessageRequest, PresenceRequest},
+        frames::{MessageRequest, PresenceRequest, PresenceResponse},
     },
 };
 use libp2p::{
@@ -34,6 +34,7 @@ use super::{
     accuser::Accuser,
     behaviour::{Behaviour, BehaviourEvent, topic},
     forger::Forger,
+    recorder::Recorder,
     replayer::Replayer,
     spammer::Spammer,
 };
@@ -49,6 +50,7 @@ pub(super) enum Tactic {
     Replay(Replayer),
     Spam(Spammer),
     Accuse(Accuser),
+    Record(Recorder),
     /// Takes part and passes nothing on.
     Drop,
 }
@@ -61,7 +63,7 @@ impl Tactic {
 
     /// Whether it passes records of others on, so that it is of use and stays in the mesh.
     fn forwards(&self) -> bool {
-        matches!(self, Self::Forge(_) | Self::Spam(_) | Self::Accuse(_))
+        matches!(self, Self::Forge(_) | Self::Spam(_) | Self::Accuse(_) | Self::Record(_))
     }
 }
 
@@ -171,6 +173,7 @@ impl Actor {
                     Tactic::Replay(replayer) => replayer.act(&mut self.wire),
                     Tactic::Spam(spammer) => spammer.act(&mut self.wire),
                     Tactic::Accuse(accuser) => accuser.act(&mut self.wire),
+                    Tactic::Record(recorder) => recorder.act(&mut self.wire),
                     Tactic::Drop => (),
                 },
                 Ready::Upkeep => self.dial_due(),
@@ -233,34 +236,43 @@ impl Actor {
             Tactic::Forge(forger) => forger.heard(record),
             Tactic::Replay(replayer) => replayer.heard(now(), record),
             Tactic::Accuse(accuser) => accuser.heard(record),
+            Tactic::Record(recorder) => recorder.heard(record),
             Tactic::Spam(_) | Tactic::Drop => (),
         }
     }
 
     fn presence(&mut self, event: request_response::Event<Vec<u8>, Vec<u8>>) {
         match event {
-            request_response::Event::Message { message, .. } => match message {
+            request_response::Event::Message { peer, message, .. } => match message {
                 request_response::Message::Request { request, channel, .. } => match &mut self.tactic {
                     Tactic::Forge(forger) => {
                         let answer = forger.answer(&request);
                         // Who has gone meanwhile needs no lie.
                         let _ = self.wire.swarm.behaviour_mut().presence.send_response(channel, answer);
                     }
+                    Tactic::Record(recorder) => {
+                        recorder.asked(&peer, &request);
+                        let answer = codec::encode(&PresenceResponse::Notified);
+                        // To anything but a notification this is no answer.
+                        let _ = self.wire.swarm.behaviour_mut().presence.send_response(channel, answer);
+                    }
                     Tactic::Replay(_) | Tactic::Spam(_) | Tactic::Accuse(_) | Tactic::Drop => {
                         self.hold(channel);
                     }
                 },
-                request_response::Message::Response { request_id, response } => {
-                    if let Tactic::Replay(replayer) = &mut self.tactic {
+                request_response::Message::Response { request_id, response } => match &mut self.tactic {
+                    Tactic::Replay(replayer) => {
                         replayer.answered(&mut self.wire, request_id, &response);
                     }
-                }
+                    Tactic::Record(recorder) => recorder.answered(request_id, &response),
+                    _ => (),
+                },
             },
-            request_response::Event::OutboundFailure { request_id, .. } => {
-                if let Tactic::Replay(replayer) = &mut self.tactic {
-                    replayer.failed(request_id);
-                }
-            }
+            request_response::Event::OutboundFailure { request_id, .. } => match &mut self.tactic {
+                Tactic::Replay(replayer) => replayer.failed(request_id),
+                Tactic::Record(recorder) => recorder.failed(request_id),
+                _ => (),
+            },
             _ => (),
         }
     }

@@ -14,11 +14,17 @@ use hereabouts_protocol::{
     presence::{
         information::{Note, PresenceInformation},
         record::{FORMAT, PresenceRecord, RECORD_BYTES_MAX, RecordBody, SIGNING_DOMAIN, Version},
+        sealing::ViewKey,
+        views::ReleasedKey,
     },
     time::UnixTime,
+    watcher::subscription::{SubscriptionEvent, SubscriptionReport, SubscriptionState},
     wire::{
         codec,
-        frames::{MessageRequest, PRESENCE_REQUEST_BYTES_MAX, PresenceRequest, PresenceResponse, ToldRecord},
+        frames::{
+            FetchAnswer, MessageRequest, PRESENCE_REQUEST_BYTES_MAX, PresenceRequest, PresenceResponse,
+            ToldRecord,
+        },
     },
 };
 use libp2p::identity::Keypair;
@@ -86,7 +92,9 @@ impl Forger {
                 let _ = wire.ask(&victim, &PresenceRequest::Exchange { wanted: Vec::new(), records });
             }
             1 => {
-                let _ = wire.ask(&victim, &PresenceRequest::Notify { record: bytes });
+                // Nobody asked, so neither the key nor the state of a subscription may count.
+                let (subscription, key) = (Some(granted()), Some(self.key()));
+                let _ = wire.ask(&victim, &PresenceRequest::Notify { record: bytes, subscription, key });
             }
             _ => {
                 let Some(message) = Presentity::from_peer_id(&victim).and_then(|to| self.message(to)) else {
@@ -102,10 +110,16 @@ impl Forger {
         let records: Vec<_> = self.forge_any().map(told).into_iter().collect();
         let answer = match codec::decode(request, PRESENCE_REQUEST_BYTES_MAX) {
             Ok(PresenceRequest::Fetch { .. }) => {
-                PresenceResponse::Fetched { record: records.into_iter().next() }
+                let answer = FetchAnswer::Granted { key: Some(self.key()) };
+                PresenceResponse::Fetched { record: records.into_iter().next(), answer }
             }
-            Ok(PresenceRequest::Subscribe { seconds }) => {
-                PresenceResponse::Subscribed { seconds: Some(seconds), record: records.into_iter().next() }
+            Ok(PresenceRequest::Subscribe { .. }) => PresenceResponse::Subscribed {
+                subscription: granted(),
+                record: records.into_iter().next(),
+                key: Some(self.key()),
+            },
+            Ok(PresenceRequest::FetchWatchers) => {
+                PresenceResponse::Watchers { watchers: Vec::new(), retry_after_ms: None }
             }
             Ok(PresenceRequest::Notify { .. }) => PresenceResponse::Notified,
             Ok(PresenceRequest::Tell { .. }) => PresenceResponse::Heard { partner: true },
@@ -115,6 +129,12 @@ impl Forger {
             }
         };
         codec::encode(&answer)
+    }
+
+    /// A key that opens nothing.
+    fn key(&mut self) -> ReleasedKey {
+        let key = ViewKey::first(self.random.random(), self.random.random());
+        ReleasedKey { key, lifetime_seconds: u32::MAX }
     }
 
     fn forge_any(&mut self) -> Option<Vec<u8>> {
@@ -244,3 +264,13 @@ pub(super) const FORGERIES: [Forgery; 5] =
     [Forgery::WrongKey, Forgery::Truncated, Forgery::Oversized, Forgery::OtherRealm, Forgery::Tampered];
 /// About 2 kB each.
 const HEARD_MAX: usize = 1024;
+
+/// That a subscription is granted which nobody asked for.
+fn granted() -> SubscriptionReport {
+    SubscriptionReport {
+        state: SubscriptionState::Active,
+        event: SubscriptionEvent::Approved,
+        expires_seconds: u32::MAX,
+        retry_after_seconds: None,
+    }
+}

@@ -2,9 +2,9 @@
 //!
 //! Each is a libp2p swarm of its own on a host of its own, with a key that is its own: to honest nodes it
 //! is one of them, until it acts. What it does is its tactic: [`forger`], [`replayer`], [`spammer`],
-//! [`accuser`], or nothing at all, which is what a silent dropper does. None breaks cryptography, none owns
-//! the network between others, and each stays itself: a peer that is blocked does not come back under
-//! another key.
+//! [`accuser`], [`recorder`], or nothing at all, which is what a silent dropper does. None breaks
+//! cryptography, none owns the network between others, and each stays itself: a peer that is blocked does not
+//! come back under another key.
 //!
 //! Adversaries start while the others do and go on until the run ends. Faults and churn befall honest nodes
 //! only. What comes of an adversary is seen where it cannot lie: in what honest nodes counted as refused
@@ -16,6 +16,7 @@ mod accuser;
 mod actor;
 mod behaviour;
 mod forger;
+mod recorder;
 mod replayer;
 mod spammer;
 
@@ -38,6 +39,7 @@ use self::{
     accuser::Accuser,
     actor::{Actor, Tactic},
     forger::Forger,
+    recorder::Recorder,
     replayer::Replayer,
     spammer::Spammer,
 };
@@ -129,6 +131,9 @@ fn start_one(
         AdversaryKind::FalseAccuser => {
             let named = (format!("Accuser {number}"), tcp(network.address(host), PORT));
             Tactic::Accuse(Accuser::new((key.clone(), presentity), realm.clone(), named))
+        }
+        AdversaryKind::Recorder => {
+            Tactic::Record(Recorder::new(presentity, around.oracles.clone(), answers, random))
         }
         AdversaryKind::SilentDropper => Tactic::Drop,
     };

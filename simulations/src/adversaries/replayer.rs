@@ -11,6 +11,7 @@ use hereabouts_protocol::{
     identity::{InboxAddress, Presentity, Realm},
     message::instant_message::MessageId,
     presence::record::{PresenceRecord, Version},
+    watcher::watcher_information::VisibleTo,
     wire::{
         codec,
         frames::{MessageRequest, PRESENCE_RESPONSE_BYTES_MAX, PresenceRequest, PresenceResponse},
@@ -130,11 +131,12 @@ impl Replayer {
         let Some(question) = self.asked.remove(&id) else { return };
         if !question.is_fetch {
             // It has dealt with what was offered, so that its record now tells.
-            let fetch = PresenceRequest::Fetch { presentity: question.presentity };
+            let fetch =
+                PresenceRequest::Fetch { presentity: question.presentity, visible_to: VisibleTo::default() };
             self.await_answer(wire.ask(&question.peer, &fetch), Question { is_fetch: true, ..question });
             return;
         }
-        if let Ok(PresenceResponse::Fetched { record: Some(told) }) =
+        if let Ok(PresenceResponse::Fetched { record: Some(told), .. }) =
             codec::decode(response, PRESENCE_RESPONSE_BYTES_MAX)
             && let Ok(record) = verify::once(&told.record, &self.realm)
             && record.presentity() == question.presentity

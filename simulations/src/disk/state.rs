@@ -13,13 +13,18 @@ use std::{
 use hereabouts::storage::{KNOWN_PEERS_MAX, StorageError};
 use hereabouts_protocol::{
     durable::{
-        ADDRESSES_PER_PEER_MAX, Change, KnownPeer, Outcome, Restored, StoredContact, StoredDeliveryRule,
-        StoredRecord,
+        ADDRESSES_PER_PEER_MAX, Change, KnownPeer, Outcome, Restored, StoredAccessRule, StoredContact,
+        StoredDeliveryRule, StoredKey, StoredRecord, StoredWatcher,
     },
     identity::Presentity,
     message::delivery_rules::{DeliveryRule, Whose},
-    presence::{information::PresenceInformation, record::Version},
+    presence::{
+        access_rules::{AccessRule, Audience},
+        information::PresenceInformation,
+        record::Version,
+    },
     time::UnixTime,
+    watcher::watcher_information::VisibleTo,
 };
 
 use super::{
@@ -42,6 +47,10 @@ pub(super) struct State {
     outbox: Outbox,
     contacts: BTreeMap<String, Presentity>,
     delivery_rules: BTreeMap<Whose, DeliveryRule>,
+    access_rules: BTreeMap<Audience, AccessRule>,
+    visible_to: VisibleTo,
+    keys: BTreeMap<Presentity, StoredKey>,
+    watchers: BTreeMap<Presentity, StoredWatcher>,
 }
 
 /// How to undo one change.
@@ -55,6 +64,10 @@ pub(super) enum Undo {
     Outbox(OutboxUndo),
     Contact(String, Option<Presentity>),
     DeliveryRule(Whose, Option<DeliveryRule>),
+    AccessRule(Audience, Option<AccessRule>),
+    Visibility(VisibleTo),
+    Key(Presentity, Option<StoredKey>),
+    Watcher(Presentity, Option<StoredWatcher>),
 }
 
 /// A record, in the order of presentities, of which a disk holds one record each.
@@ -117,6 +130,10 @@ impl State {
                 Undo::Outbox(undo) => self.outbox.undo(undo),
                 Undo::Contact(petname, before) => put_back(&mut self.contacts, petname, before),
                 Undo::DeliveryRule(whose, before) => put_back(&mut self.delivery_rules, whose, before),
+                Undo::AccessRule(audience, before) => put_back(&mut self.access_rules, audience, before),
+                Undo::Visibility(before) => self.visible_to = before,
+                Undo::Key(presentity, before) => put_back(&mut self.keys, presentity, before),
+                Undo::Watcher(presentity, before) => put_back(&mut self.watchers, presentity, before),
             }
         }
     }
@@ -144,6 +161,14 @@ impl State {
                 .iter()
                 .map(|(whose, rule)| StoredDeliveryRule { whose: *whose, rule: rule.clone() })
                 .collect(),
+            access_rules: self
+                .access_rules
+                .iter()
+                .map(|(audience, rule)| StoredAccessRule { audience: *audience, rule: rule.clone() })
+                .collect(),
+            visible_to: self.visible_to.clone(),
+            keys: self.keys.values().cloned().collect(),
+            watchers: self.watchers.values().cloned().collect(),
         }
     }
 
@@ -218,8 +243,47 @@ impl State {
                 let before = self.delivery_rules.remove(&whose);
                 note(undo, before.map(|before| Undo::DeliveryRule(whose, Some(before))))
             }
+            change => return Ok(self.apply_watching(change, undo)),
         };
         Ok(if is_there { Outcome::Done } else { Outcome::Missing })
+    }
+
+    /// What is stored of those who watch and are watched.
+    fn apply_watching(&mut self, change: Change, undo: &mut Vec<Undo>) -> Outcome {
+        let is_there = match change {
+            Change::PutAccessRule(StoredAccessRule { audience, rule }) => {
+                undo.push(Undo::AccessRule(audience, self.access_rules.insert(audience, rule)));
+                true
+            }
+            Change::RemoveAccessRule(audience) => {
+                let before = self.access_rules.remove(&audience);
+                note(undo, before.map(|before| Undo::AccessRule(audience, Some(before))))
+            }
+            Change::Visibility(visible_to) => {
+                undo.push(Undo::Visibility(std::mem::replace(&mut self.visible_to, visible_to)));
+                true
+            }
+            Change::PutKey(key) => {
+                let presentity = key.presentity;
+                undo.push(Undo::Key(presentity, self.keys.insert(presentity, key)));
+                true
+            }
+            Change::RemoveKey(presentity) => {
+                let before = self.keys.remove(&presentity);
+                note(undo, before.map(|before| Undo::Key(presentity, Some(before))))
+            }
+            Change::PutWatcher(watcher) => {
+                let presentity = watcher.presentity;
+                undo.push(Undo::Watcher(presentity, self.watchers.insert(presentity, watcher)));
+                true
+            }
+            Change::RemoveWatcher(presentity) => {
+                let before = self.watchers.remove(&presentity);
+                note(undo, before.map(|before| Undo::Watcher(presentity, Some(before))))
+            }
+            other => unreachable!("{other:?} is applied with the rest"),
+        };
+        if is_there { Outcome::Done } else { Outcome::Missing }
     }
 
     fn put_contact(&mut self, contact: StoredContact, undo: &mut Vec<Undo>) -> Result<(), StorageError> {

@@ -9,12 +9,15 @@
 //! - *live nodes are not shown lost*: counted, and held against the scenario's bound, where neither of the
 //!   two was cut off, stopped or just started; lost packets and a slow processor are no excuse;
 //! - *delivered is delivered*: what was acknowledged is in the inbox exactly once, what was refused is not;
+//! - *nobody sees what is withheld*: what ACCESS RULES do not grant a watcher it never shows, and an
+//!   adversary finds it in nothing that it received, see [`access`];
 //! - *agreement*: after healing, within the scenario's bound, every live node shows every live presentity
 //!   present with its newest document, and nobody who is gone.
 //!
 //! A violation is kept with its time. What must have happened for a run to prove anything (the *sometimes*
 //! checks) is counted beside.
 
+mod access;
 mod agreement;
 mod messages;
 
@@ -30,7 +33,9 @@ use hereabouts_protocol::{
     presence::{information::PresenceInformation, record::Version, service::PresentityView},
 };
 
+pub use self::access::Grant;
 use self::{
+    access::{Access, Seen},
     agreement::{Agreement, Cell, Shown, Truth},
     messages::Messages,
 };
@@ -54,6 +59,9 @@ struct State {
     hostile: HashSet<Presentity>,
     subjects: Vec<Subject>,
     agreement: Agreement,
+    access: Access,
+    /// Pairs that do not show what the rules give, unless that may have changed since it was counted.
+    access_wrong: Option<u64>,
     messages: Messages,
     changes: Latencies,
     leaves: Latencies,
@@ -69,6 +77,7 @@ struct State {
 #[derive(Debug)]
 struct Subject {
     host: u32,
+    presentity: Presentity,
     column: Option<usize>,
     name: String,
     started_at: u64,
@@ -104,13 +113,20 @@ pub struct Known {
     pub name: String,
     /// Whether it is a PRESENTITY.
     pub publishes: bool,
+    /// Whether it has ACCESS RULES: not everybody is to show it.
+    pub guarded: bool,
 }
 
 impl Oracles {
     /// Oracles of these nodes. With `departures` nobody who is gone may be shown present at the end.
     pub fn new(network: Network, trace: Trace, nodes: Vec<Known>, departures: bool) -> Self {
+        let mut access = Access::default();
+        for guarded in nodes.iter().filter(|node| node.guarded) {
+            access.guard(guarded.presentity);
+        }
+        let shown = |node: &Known| node.publishes && !node.guarded;
         let publishers: Vec<_> =
-            nodes.iter().enumerate().filter(|(_, node)| node.publishes).map(|(node, _)| node).collect();
+            nodes.iter().enumerate().filter(|(_, node)| shown(node)).map(|(node, _)| node).collect();
         let columns = publishers
             .iter()
             .enumerate()
@@ -120,7 +136,8 @@ impl Oracles {
             .into_iter()
             .map(|node| Subject {
                 host: node.host,
-                column: node.publishes.then(|| columns.get(&node.presentity).copied()).flatten(),
+                presentity: node.presentity,
+                column: shown(&node).then(|| columns.get(&node.presentity).copied()).flatten(),
                 name: node.name,
                 started_at: 0,
                 excused_until: 0,
@@ -134,6 +151,8 @@ impl Oracles {
             network,
             trace,
             agreement: Agreement::new(subjects.len(), publishers, departures),
+            access,
+            access_wrong: None,
             columns,
             hostile: HashSet::new(),
             subjects,
@@ -169,7 +188,9 @@ impl Oracles {
         subject.departure = None;
         // It numbers on from what its disk kept. Later changes will not be shown again, so they are no news.
         subject.published.retain(|(number, _)| *number <= change);
-        let column = subject.column;
+        let (column, presentity) = (subject.column, subject.presentity);
+        state.access.started(&presentity, change);
+        state.access_wrong = None;
         state.agreement.set_live(node, true);
         if let Some(column) = column {
             state.agreement.set_truth(column, Truth::Alive { change });
@@ -185,6 +206,8 @@ impl Oracles {
             return;
         }
         state.forget_awareness_of(node);
+        state.access.forget(node);
+        state.access_wrong = None;
         state.agreement.set_live(node, false);
         let Some(column) = state.subjects.get(node).and_then(|subject| subject.column) else { return };
         state.agreement.set_truth(column, Truth::Gone);
@@ -242,10 +265,37 @@ impl Oracles {
         let mut state = self.lock();
         let Some(subject) = state.subjects.get_mut(node) else { return };
         subject.published.push((change, at));
-        let column = subject.column;
+        let (column, presentity) = (subject.column, subject.presentity);
+        state.access.changed(presentity, change, at, now());
+        state.access_wrong = None;
         if let Some(column) = column.filter(|_| state.agreement.is_live(node)) {
             state.agreement.set_truth(column, Truth::Alive { change });
         }
+    }
+
+    /// A guarded presentity's rule for a watcher is asked for.
+    pub fn handle_granting(&self, of: Presentity, watcher: Presentity, grant: Grant) {
+        let mut state = self.lock();
+        state.access.granting(of, watcher, grant, now());
+        state.access_wrong = None;
+    }
+
+    /// The rule that was asked for last is confirmed.
+    pub fn handle_granted(&self, of: Presentity, watcher: Presentity) {
+        let mut state = self.lock();
+        state.access.granted(of, watcher, now());
+        state.access_wrong = None;
+    }
+
+    /// An adversary opened a guarded document that tells `change`.
+    pub fn handle_read(&self, watcher: Presentity, of: Presentity, change: u32) {
+        let mut state = self.lock();
+        state.check_seen(now(), "an adversary", watcher, of, change);
+    }
+
+    /// An adversary received words of a guarded document that are not sealed.
+    pub fn handle_leak(&self, watcher: Presentity) {
+        self.violate(ACCESS, format!("{watcher:?} received what is not sealed"));
     }
 
     /// A sender was told what became of its message: the outcome, or nothing if it waits.
@@ -269,7 +319,13 @@ impl Oracles {
 
     /// Pairs of a live node and a presentity that it shows wrongly.
     pub fn disagreeing(&self) -> u64 {
-        self.lock().agreement.wrong()
+        let mut state = self.lock();
+        let access = match state.access_wrong {
+            Some(wrong) => wrong,
+            None => u64::try_from(state.wrong_views().len()).unwrap_or(u64::MAX),
+        };
+        state.access_wrong = Some(access);
+        state.agreement.wrong() + access
     }
 
     /// The share of pairs that are right, and the nodes that run.
@@ -306,7 +362,11 @@ impl Oracles {
         let waiting = waiting.map(|(from, to, sent_at)| {
             format!("a message of node {from} to node {to} waits since {:.1} s", sent_at as f64 / 1e9)
         });
-        words.chain(waiting).collect::<Vec<_>>().join("; ")
+        let views = state.wrong_views().into_iter().take(DISAGREEMENTS_SHOWN);
+        let views = views.map(|(node, of, due, shown)| {
+            format!("node {node} shows of {of:?} {shown:?}, and its rule gives {due:?}")
+        });
+        words.chain(waiting).chain(views).collect::<Vec<_>>().join("; ")
     }
 
     /// Compares what senders were told with the inboxes: how often a message is stored at a node.
@@ -416,7 +476,41 @@ impl State {
         }
     }
 
+    /// What a node shows of a guarded presentity.
+    fn shown_guarded(&mut self, now: u64, node: usize, view: &PresentityView, how: &str) {
+        let Version { incarnation, sequence } = view.version;
+        let of = view.presentity;
+        self.told(now, node, &format!("{how} {of:?} {incarnation}.{sequence}"));
+        let seen = Seen::of(view.information.as_ref());
+        if let (Seen::Change(change), Some(subject)) = (seen, self.subjects.get(node)) {
+            let watcher = subject.presentity;
+            self.check_seen(now, &format!("node {node}"), watcher, of, change);
+        }
+        self.access.shows(node, of, seen);
+        self.access_wrong = None;
+    }
+
+    fn check_seen(&mut self, now: u64, who: &str, watcher: Presentity, of: Presentity, change: u32) {
+        *self.checked.entry(ACCESS).or_default() += 1;
+        if !self.access.may_see(&watcher, &of, change) {
+            let what = format!("{who} sees change {change} of {of:?}, which it was never granted");
+            self.violate(now, ACCESS, what);
+        }
+    }
+
+    /// The pairs that do not show what the rules give.
+    fn wrong_views(&self) -> Vec<(usize, Presentity, Seen, Option<Seen>)> {
+        let live = self.subjects.iter().enumerate().filter(|(node, _)| self.agreement.is_live(*node));
+        let watchers: Vec<_> = live.map(|(node, subject)| (node, subject.presentity)).collect();
+        let runs = |of: &Presentity| watchers.iter().any(|(_, watcher)| watcher == of);
+        self.access.wrong(&watchers, runs).collect()
+    }
+
     fn shown(&mut self, now: u64, node: usize, view: &PresentityView, how: &str) {
+        if self.access.is_guarded(&view.presentity) {
+            self.shown_guarded(now, node, view, how);
+            return;
+        }
         let Some(column) = self.columns.get(&view.presentity).copied() else {
             self.told(now, node, &format!("{how} {:?} {:?}", view.presentity, view.version));
             if !self.hostile.contains(&view.presentity) {
@@ -537,9 +631,10 @@ impl State {
 }
 
 /// The document that a node publishes as change number `change`; the first is number 0.
-pub fn document(mut information: PresenceInformation, change: u32) -> PresenceInformation {
+pub fn document(mut information: PresenceInformation, change: u32, guarded: bool) -> PresenceInformation {
+    let note = if guarded { GUARDED_NOTE } else { CHANGE_NOTE };
     information.markup.note = (change > 0).then(|| hereabouts_protocol::presence::information::Note {
-        text: format!("{CHANGE_NOTE}{change}"),
+        text: format!("{note}{change}"),
         language: None,
     });
     information
@@ -549,7 +644,10 @@ pub fn document(mut information: PresenceInformation, change: u32) -> PresenceIn
 pub fn change_of(information: &PresenceInformation) -> Option<u32> {
     match &information.markup.note {
         None => Some(0),
-        Some(note) => note.text.strip_prefix(CHANGE_NOTE)?.parse().ok(),
+        Some(note) => {
+            let number = note.text.strip_prefix(GUARDED_NOTE);
+            number.or_else(|| note.text.strip_prefix(CHANGE_NOTE))?.parse().ok()
+        }
     }
 }
 
@@ -567,8 +665,12 @@ pub const AGREEMENT: &str = "agreement";
 pub const BOUND: &str = "bounds of the scenario";
 /// The oracle that tables stay bounded.
 pub const TABLES: &str = "tables stay bounded";
-const ORACLES: [&str; 7] = [REGRESS, AUTHENTIC, FALSE_LOST, MESSAGES, TABLES, AGREEMENT, BOUND];
+const ORACLES: [&str; 8] = [REGRESS, AUTHENTIC, FALSE_LOST, MESSAGES, TABLES, ACCESS, AGREEMENT, BOUND];
+/// The oracle that nobody sees what is withheld.
+pub const ACCESS: &str = "nobody sees what is withheld";
 const CHANGE_NOTE: &str = "change ";
+/// What notes of guarded presentities begin with, and nothing else that travels.
+pub const GUARDED_NOTE: &str = "guarded change ";
 /// How long after a disturbance has ended a node may still be shown lost: as long as redialling takes.
 const GRACE: u64 = 15_000_000_000;
 const FAILURES_KEPT: usize = 20;

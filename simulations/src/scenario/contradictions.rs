@@ -15,7 +15,10 @@ use hereabouts::mesh::gossip::GossipSettingsError;
 use super::error::{Located, Problem};
 use super::quantity::write_duration;
 use super::reader::Read;
-use super::{AdversaryKind, Amount, DiscoveryKind, Expect, Failing, FaultKind, JoinHow, Scenario, Sometimes};
+use super::{
+    Adversaries, AdversaryKind, Amount, DiscoveryKind, Expect, Failing, FaultKind, JoinHow, Scenario,
+    Sometimes,
+};
 
 /// Refuses the first contradiction in a scenario, which was read from `document`.
 pub(super) fn check(scenario: &Scenario, document: &DeTable<'_>) -> Read<()> {
@@ -24,6 +27,7 @@ pub(super) fn check(scenario: &Scenario, document: &DeTable<'_>) -> Read<()> {
         check_amounts(scenario)?;
         check_gossip(scenario)?;
         check_workload(scenario)?;
+        check_access(scenario)?;
         check_faults(scenario)?;
         check_bounds(scenario)?;
         check_sometimes(scenario)?;
@@ -189,6 +193,25 @@ fn check_workload(scenario: &Scenario) -> Check {
     Ok(())
 }
 
+fn check_access(scenario: &Scenario) -> Check {
+    let Some(access) = &scenario.access else {
+        let watches = |adversaries: &Adversaries| adversaries.kind == AdversaryKind::Recorder;
+        if let Some(index) = scenario.adversaries.iter().position(watches) {
+            let words = "a recorder watches those that are guarded, and nobody is".to_owned();
+            let remedy = "a section [access]".to_owned();
+            return Err(Contradiction { section: "adversaries", index, field: "kind", words, remedy });
+        }
+        return Ok(());
+    };
+    let guarded = access.guarded.of(scenario.nodes);
+    let most = scenario.node.publishers.of(scenario.nodes).min(scenario.nodes - 1);
+    if guarded > most {
+        let words = format!("{guarded} PRESENTITIES are guarded, and {most} can be");
+        return Err(contradiction("access", "guarded", words, &format!("at most {most}")));
+    }
+    Ok(())
+}
+
 fn check_faults(scenario: &Scenario) -> Check {
     for (index, fault) in scenario.faults.iter().enumerate() {
         if fault.at >= scenario.duration {
@@ -309,7 +332,10 @@ fn needed_for(scenario: &Scenario, sometimes: Sometimes) -> Option<&'static str>
         Sometimes::ReplayRefused => {
             (is_among(AdversaryKind::Replayer), "with adversaries of kind replayer only")
         }
-        Sometimes::SpamRefused => (is_among(AdversaryKind::Spammer), "with adversaries of kind spammer only"),
+        Sometimes::SpamRefused => (
+            is_among(AdversaryKind::Spammer) || is_among(AdversaryKind::Recorder),
+            "with adversaries of kind spammer or recorder only",
+        ),
         Sometimes::QueuedMessage => (
             scenario.workload.messages > 0 && scenario.workload.queued,
             "with `messages` above 0 and `queued` = true in [workload] only",

@@ -18,6 +18,7 @@
 //! Limits: [`NODES_MIN`], [`NODES_MAX`], [`DURATION_MIN`], [`DURATION_MAX`]; every other range is on its
 //! field. The first problem in a file ends the reading as a [`ScenarioError`]; there are no warnings.
 
+mod access;
 mod contradictions;
 mod draw;
 mod error;
@@ -36,6 +37,7 @@ use std::time::Duration;
 use serde::Serialize;
 use toml::de::DeTable;
 
+pub use access::Access;
 pub use draw::{DRAWN_MAX, DRAWN_MIN, Draw};
 pub use error::{Problem, ScenarioError};
 pub use expect::{Expect, Failing, Sometimes};
@@ -89,6 +91,9 @@ pub struct Scenario {
     pub disk: DiskSettings,
     /// What the nodes do in the safety phase.
     pub workload: Workload,
+    /// PRESENTITIES with ACCESS RULES. `None`: everybody shows everything to everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access: Option<Access>,
     /// Nodes that come and go. `None`: none do.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub churn: Option<Churn>,
@@ -144,6 +149,9 @@ impl Scenario {
         let publishers = self.node.publishers.of(nodes);
         self.workload.burst_changes = self.workload.burst_changes.min(publishers);
         fit(&mut self.join.crowd, nodes, nodes - 1);
+        if let Some(access) = &mut self.access {
+            fit(&mut access.guarded, nodes, nodes - 1);
+        }
         if let Some(churn) = &mut self.churn {
             fit(&mut churn.amount, nodes, nodes);
         }
@@ -180,6 +188,7 @@ impl Scenario {
         "network",
         "disk",
         "workload",
+        "access",
         "churn",
         "faults",
         "drawn_faults",
@@ -216,6 +225,10 @@ impl Scenario {
             network: or_default(root.section("network", NetworkSettings::FIELDS)?, NetworkSettings::read)?,
             disk: or_default(root.section("disk", DiskSettings::FIELDS)?, DiskSettings::read)?,
             workload: or_default(root.section("workload", Workload::FIELDS)?, Workload::read)?,
+            access: root
+                .section("access", Access::FIELDS)?
+                .map(|section| Access::read(&section))
+                .transpose()?,
             churn: root.section("churn", Churn::FIELDS)?.map(|section| Churn::read(&section)).transpose()?,
             faults: root.sections("faults", Fault::FIELDS)?.iter().map(Fault::read).collect::<Read<_>>()?,
             drawn_faults: root
@@ -287,6 +300,7 @@ fn section_with(field: &str) -> Option<&'static str> {
         ("[network]", NetworkSettings::FIELDS),
         ("[disk]", DiskSettings::FIELDS),
         ("[workload]", Workload::FIELDS),
+        ("[access]", Access::FIELDS),
         ("[churn]", Churn::FIELDS),
         ("[[faults]]", Fault::FIELDS),
         ("[drawn_faults]", DrawnFaults::FIELDS),

@@ -291,6 +291,9 @@ pub struct Workload {
     pub message_bytes: usize,
     /// Whether messages wait in the sender's outbox while their receiver is away. Default yes.
     pub queued: bool,
+    /// Whether each node has a petname for each other one: they are contacts, whose messages no rule limits,
+    /// and watch each other. Default no.
+    pub contacts: bool,
     /// SUBSCRIPTIONS of each node, to random PRESENTITIES. Default 0; range 0 to 1000.
     pub watches: usize,
 }
@@ -305,6 +308,7 @@ impl Default for Workload {
             messages: 0,
             message_bytes: 200,
             queued: true,
+            contacts: false,
             watches: 0,
         }
     }
@@ -319,6 +323,7 @@ impl Workload {
         "messages",
         "message_bytes",
         "queued",
+        "contacts",
         "watches",
     ];
 
@@ -341,6 +346,7 @@ impl Workload {
             messages: section.count("messages", 0..=1_000_000)?.unwrap_or(default.messages),
             message_bytes: section.count("message_bytes", 1..=16_384)?.unwrap_or(default.message_bytes),
             queued: section.flag("queued")?.unwrap_or(default.queued),
+            contacts: section.flag("contacts")?.unwrap_or(default.contacts),
             watches: section.count("watches", 0..=1000)?.unwrap_or(default.watches),
         })
     }

@@ -22,8 +22,9 @@ fn everything() -> String {
     text += "[gossip]\nmesh_peers = 6\nmesh_peers_max = 8\nflood_publish = true\nlazy_share = \"12.5%\"\n";
     text += "heartbeat_interval = \"700ms\"\nidontwant_above_bytes = 0\n";
     text += "[network]\nprofile = \"wan\"\nsegments = 3\nlatency = \"0.25ms\"\njitter = \"30us\"\n";
-    text += "loss = \"0.1%\"\nbandwidth_mbit = 10\n[workload]\nchanges = 9\nmessages = 9\n";
+    text += "loss = \"0.1%\"\nbandwidth_mbit = 10\n[workload]\nchanges = 9\nmessages = 9\ncontacts = true\n";
     text += "bursts = 2\nburst_changes = 7\nburst_within = \"5ms\"\n";
+    text += "[access]\nguarded = 4\nchanges = 5\nrule_changes = 9\n";
     text += "[churn]\namount = \"12.5%\"\ngraceful = \"33%\"\nkeep_disk = \"7%\"\n";
     text += "session = { distribution = \"lognormal\", median = \"90s\" }\n";
     text += "away = { distribution = \"weibull\", median = \"1.5s\", shape = 0.7 }\n";
@@ -385,7 +386,7 @@ fn skews_point_both_ways() {
 }
 
 /// Every section with its fields.
-fn sections() -> [(&'static str, &'static [&'static str]); 12] {
+fn sections() -> [(&'static str, &'static [&'static str]); 13] {
     [
         ("small", Small::FIELDS),
         ("join", Join::FIELDS),
@@ -394,6 +395,7 @@ fn sections() -> [(&'static str, &'static [&'static str]); 12] {
         ("network", NetworkSettings::FIELDS),
         ("disk", DiskSettings::FIELDS),
         ("workload", Workload::FIELDS),
+        ("access", Access::FIELDS),
         ("churn", Churn::FIELDS),
         ("faults", Fault::FIELDS),
         ("drawn_faults", DrawnFaults::FIELDS),

@@ -247,6 +247,8 @@ named! {
         Spammer = "spammer",
         /// Says of nodes that live that they are out of contact.
         FalseAccuser = "false-accuser",
+        /// Watches, keeps all that it receives, and tries every key on every record.
+        Recorder = "recorder",
         /// Takes part in the mesh and passes nothing on.
         SilentDropper = "silent-dropper",
     }

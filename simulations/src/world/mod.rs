@@ -10,6 +10,7 @@
 //! Everything that is drawn is drawn from generators that the seed starts, one for each purpose, so that a
 //! change in one place does not change what another draws.
 
+mod access;
 mod hardware;
 mod measure;
 mod plan;
@@ -138,6 +139,7 @@ impl World {
         network.set_handshake(hardware.handshake);
         let interner = RecordInterner::default();
         let publishers = publishers(scenario, seed);
+        let guarded = access::guarded(scenario, |number| publishers.contains(&number));
         let segments = u32::try_from(scenario.network.segments).unwrap_or(1).max(1);
         let nodes: Vec<Node> = (0..scenario.nodes)
             .map(|number| {
@@ -146,7 +148,8 @@ impl World {
                 let segment = u32::try_from(number).unwrap_or(0) % segments;
                 let host = network.add_host(key.public().to_peer_id(), segment);
                 let disk = SimulatedDisk::new(interner.clone(), scenario.disk.fsync, scenario.disk.lies);
-                Node::new(number, host, key, presentity, disk, publishers.contains(&number))
+                let kind = (publishers.contains(&number), guarded.contains(&number));
+                Node::new(number, host, key, presentity, disk, kind)
             })
             .collect();
         let known = nodes.iter().map(Node::known).collect();
@@ -243,6 +246,8 @@ impl World {
         for (at, action) in plan.actions {
             self.plan(begin + at, action);
         }
+        self.begin_contacts();
+        self.begin_access();
         self.begin_watches();
         self.advance_until(begin + nanoseconds(self.scenario.duration), |_| false);
     }

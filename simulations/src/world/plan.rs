@@ -25,6 +25,10 @@ pub(crate) enum Action {
     Burst,
     /// This node changes its status.
     ChangeOf(usize),
+    /// Some guarded node changes its status.
+    ChangeGuarded,
+    /// Some guarded node changes an ACCESS RULE.
+    ChangeRule,
     /// Some node sends a message.
     Message,
     /// A fault befalls these nodes; its number in the list of all.
@@ -60,6 +64,10 @@ impl Plan {
         plan.spread(scenario, scenario.workload.changes, &Action::Change, &mut random);
         plan.spread(scenario, scenario.workload.bursts, &Action::Burst, &mut random);
         plan.spread(scenario, scenario.workload.messages, &Action::Message, &mut random);
+        if let Some(access) = &scenario.access {
+            plan.spread(scenario, access.changes, &Action::ChangeGuarded, &mut random);
+            plan.spread(scenario, access.rule_changes, &Action::ChangeRule, &mut random);
+        }
         if let Some(churn) = &scenario.churn {
             plan.add_churn(scenario, churn, &mut random);
         }

@@ -34,6 +34,8 @@ pub(crate) struct Node {
     pub(super) presentity: Presentity,
     pub(crate) disk: SimulatedDisk,
     pub(super) publishes: bool,
+    /// Whether it has ACCESS RULES.
+    pub(super) guarded: bool,
     /// Milliseconds by which its wall clock is off.
     pub(crate) skew_millis: i64,
     pub(super) process: Option<Process>,
@@ -76,7 +78,7 @@ impl Node {
         key: Keypair,
         presentity: Presentity,
         disk: SimulatedDisk,
-        publishes: bool,
+        (publishes, guarded): (bool, bool),
     ) -> Self {
         Self {
             number,
@@ -85,6 +87,7 @@ impl Node {
             presentity,
             disk,
             publishes,
+            guarded,
             skew_millis: 0,
             process: None,
             leaving: false,
@@ -94,7 +97,13 @@ impl Node {
     }
 
     pub(super) fn known(&self) -> Known {
-        Known { host: self.host, presentity: self.presentity, name: self.name(), publishes: self.publishes }
+        Known {
+            host: self.host,
+            presentity: self.presentity,
+            name: self.name(),
+            publishes: self.publishes,
+            guarded: self.guarded,
+        }
     }
 
     fn name(&self) -> String {

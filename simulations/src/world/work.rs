@@ -49,7 +49,8 @@ impl World {
             self.measurements.followed_at = Some(now());
             self.network.with_spread(|spread| spread.follow_next_of(host));
         }
-        let oracles = self.oracles.clone();
+        let (oracles, guarded) =
+            (self.oracles.clone(), self.nodes.get(number).is_some_and(|node| node.guarded));
         executor::spawn(
             host,
             Box::pin(async move {
@@ -57,7 +58,7 @@ impl World {
                 let change = oracles.next_change(number);
                 let begun = now();
                 let Ok(information) = handle.own_information().await else { return };
-                if handle.set_information(oracles::document(information, change)).await.is_ok() {
+                if handle.set_information(oracles::document(information, change, guarded)).await.is_ok() {
                     oracles.handle_published(number, change, begun);
                 }
             }),
@@ -123,7 +124,7 @@ impl World {
         }
     }
 
-    fn draw<T: Copy>(&mut self, among: &[T]) -> Option<T> {
+    pub(super) fn draw<T: Copy>(&mut self, among: &[T]) -> Option<T> {
         if among.is_empty() {
             return None;
         }

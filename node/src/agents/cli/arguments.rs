@@ -7,7 +7,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use hereabouts_protocol::{
     identity::Realm,
     message::instant_message::MessageId,
@@ -86,6 +86,9 @@ pub enum Command {
     /// Ask somebody's node for the whole presence document, once
     #[command(after_help = help::FETCH)]
     Fetch(WhoArguments),
+    /// Ask somebody's node again and again, and print what changed
+    #[command(after_help = help::POLL)]
+    Poll(PollArguments),
     /// Send an instant message and say what became of it
     #[command(after_help = help::SEND)]
     Send(SendArguments),
@@ -101,6 +104,18 @@ pub enum Command {
     /// Say whose messages the inbox takes, how many, how large and of which types
     #[command(after_help = help::DELIVERY)]
     Delivery(DeliveryArguments),
+    /// Say what watchers are given of your presence
+    #[command(after_help = help::ACCESS)]
+    Access(AccessArguments),
+    /// Show who asks to watch you, and decide
+    #[command(after_help = help::REQUESTS)]
+    Requests(RequestsArguments),
+    /// Show who asked for your presence within the last week, and what they got
+    #[command(after_help = help::WATCHERS)]
+    Watchers(WatchersArguments),
+    /// Say who may see whom you watch
+    #[command(after_help = help::VISIBILITY)]
+    Visibility(VisibilityArguments),
     /// Show who watches this node's presence, and whom it watches
     #[command(after_help = help::SUBSCRIPTIONS)]
     Subscriptions,
@@ -363,6 +378,172 @@ pub struct AcceptArguments {
     /// A content type, or the first part of one such as text/; may be given several times [default: any]
     #[arg(long, value_name = "TYPE")]
     pub content_type: Vec<String>,
+}
+
+/// `here poll`.
+#[derive(Debug, Clone, Args)]
+pub struct PollArguments {
+    /// Whom: a petname, a display name, the beginning of an id, or a pres: or im: URI
+    #[arg(value_name = "WHO")]
+    pub who: String,
+    /// How often, such as 2s or 1m; their node answers once a second at most
+    #[arg(long, value_name = "DURATION", default_value = "30s")]
+    pub every: Lasting,
+}
+
+/// `here access`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct AccessArguments {
+    /// What to do [default: list].
+    #[command(subcommand)]
+    pub action: Option<AccessAction>,
+}
+
+/// `here access …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum AccessAction {
+    /// List the rules in force (this is the default)
+    #[command(after_help = help::ACCESS_LIST)]
+    List,
+    /// Let them see you, as far as the options say
+    #[command(after_help = help::ACCESS_ALLOW)]
+    Allow {
+        /// Whom: anybody (all who listen), contacts (all with a petname), strangers (all others who ask), or
+        /// somebody
+        #[arg(value_name = "WHOM")]
+        whom: String,
+        /// What they are given.
+        #[command(flatten)]
+        grants: GrantArguments,
+    },
+    /// Let them ask, and decide on each with `here requests`
+    #[command(after_help = help::ACCESS_CONFIRM)]
+    Confirm {
+        /// Whom: contacts, strangers, or somebody
+        #[arg(value_name = "WHOM")]
+        whom: String,
+    },
+    /// Refuse them, and say so
+    #[command(after_help = help::ACCESS_BLOCK)]
+    Block {
+        /// Whom: anybody, contacts, strangers, or somebody
+        #[arg(value_name = "WHOM")]
+        whom: String,
+        /// Seem to let them, but always look closed to them
+        #[arg(long)]
+        politely: bool,
+    },
+    /// Take back what was said: the rule of its class holds again, or what held at first
+    #[command(after_help = help::ACCESS_FORGET)]
+    Forget {
+        /// Whom: anybody, contacts, strangers, or somebody
+        #[arg(value_name = "WHOM")]
+        whom: String,
+    },
+}
+
+/// What a watcher is given.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GrantArguments {
+    /// Give these parts and no others beside name and status; may be given several times
+    #[arg(long, value_name = "PART", conflicts_with = "without")]
+    pub only: Vec<Part>,
+    /// Withhold this part; may be given several times
+    #[arg(long, value_name = "PART")]
+    pub without: Vec<Part>,
+    /// Give the tuples with these ids and no others; may be given several times [default: all]
+    #[arg(long, value_name = "ID")]
+    pub tuple: Vec<Token>,
+    /// Let them see who else watches you, as far as those let it
+    #[arg(long)]
+    pub watchers: bool,
+}
+
+/// A part of a presence document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Name and status, which are always given
+    Status,
+    /// Notes
+    Notes,
+    /// Activities
+    Activities,
+    /// Addresses, without which they cannot write to you by name
+    Addresses,
+    /// Until when something holds
+    Until,
+    /// Further values
+    Extensions,
+}
+
+/// `here requests`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct RequestsArguments {
+    /// What to do [default: list].
+    #[command(subcommand)]
+    pub action: Option<RequestsAction>,
+}
+
+/// `here requests …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum RequestsAction {
+    /// List who waits for your word (this is the default)
+    #[command(after_help = help::REQUESTS_LIST)]
+    List,
+    /// Let somebody watch you, as `here access allow` does
+    #[command(after_help = help::REQUESTS_APPROVE)]
+    Approve {
+        /// Who asked
+        #[arg(value_name = "WHO")]
+        who: String,
+        /// What they are given.
+        #[command(flatten)]
+        grants: GrantArguments,
+    },
+    /// Refuse somebody, as `here access block` does
+    #[command(after_help = help::REQUESTS_DENY)]
+    Deny {
+        /// Who asked
+        #[arg(value_name = "WHO")]
+        who: String,
+        /// Seem to let them, but always look closed to them
+        #[arg(long)]
+        politely: bool,
+    },
+}
+
+/// `here watchers`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct WatchersArguments {
+    /// Ask somebody's node who watches them, instead of this node who watches you
+    #[arg(value_name = "WHO")]
+    pub who: Option<String>,
+}
+
+/// `here visibility`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct VisibilityArguments {
+    /// What to do [default: show].
+    #[command(subcommand)]
+    pub action: Option<VisibilityAction>,
+}
+
+/// `here visibility …`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum VisibilityAction {
+    /// Show the rules in force (this is the default)
+    #[command(after_help = help::VISIBILITY_SHOW)]
+    Show,
+    /// Let nobody else see that you watch somebody, or only these not
+    #[command(after_help = help::VISIBILITY_HIDE)]
+    Hide {
+        /// From whom; from everybody but those you watch unless given
+        #[arg(long, value_name = "WHO")]
+        from: Vec<String>,
+    },
+    /// Let others see whom you watch again
+    #[command(after_help = help::VISIBILITY_UNHIDE)]
+    Unhide,
 }
 
 fn basic_status(text: &str) -> Result<Basic, String> {

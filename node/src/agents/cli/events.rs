@@ -8,7 +8,9 @@ use super::{
     times::clock,
     words,
 };
-use crate::local_api::documents::{EventBody, EventDocument, OutboxStateWord, PresentityDocument};
+use crate::local_api::documents::{
+    EventBody, EventDocument, OutboxStateWord, PresentityDocument, SubscriptionStateWord,
+};
 
 /// The line for an event; none for what only programs need to know.
 ///
@@ -49,11 +51,17 @@ pub(super) fn line(event: &EventDocument, output: &Output, now: &Zoned) -> Optio
             };
             format!("message {} to {}: {state}", short(id), words::person(to))
         }
-        EventBody::Subscriber { subscriber, active: true } => {
-            format!("{} watches you now", words::person(subscriber))
-        }
-        EventBody::Subscriber { subscriber, active: false } => {
-            format!("{} watches you no more", words::person(subscriber))
+        EventBody::Subscriber { subscriber, state, reason } => {
+            let name = words::person(subscriber);
+            match (state, reason) {
+                (SubscriptionStateWord::Active, _) => format!("{name} watches you now"),
+                (SubscriptionStateWord::Pending, _) => {
+                    format!("{name} asks to watch you (here requests)")
+                }
+                // It is in the list still, and nobody waits.
+                (SubscriptionStateWord::Waiting, _) => return None,
+                (SubscriptionStateWord::Terminated, _) => format!("{name} watches you no more"),
+            }
         }
         EventBody::Listening { address } => format!("listening on {}", sanitise::line(address)),
         EventBody::Trouble { message } => format!("trouble: {}", sanitise::line(message)),
@@ -137,7 +145,8 @@ mod tests {
         let delivery = json!({ "event": "delivery", "id": "7be0".repeat(8), "to": person, "state": "failed",
             "reason": "closed" });
         assert_eq!(told(delivery).unwrap(), "11:03:05  message 7be07be0 to Alice: failed: closed");
-        let subscriber = json!({ "event": "subscriber", "subscriber": person, "active": false });
+        let subscriber = json!({ "event": "subscriber", "subscriber": person, "state": "terminated",
+            "reason": "timeout" });
         assert_eq!(told(subscriber).unwrap(), "11:03:05  Alice watches you no more");
     }
 

@@ -20,6 +20,8 @@ pub enum Exit {
     NoNode,
     /// The name is unknown or stands for several.
     UnknownName,
+    /// They do not let this node see what it asked for, or have not decided yet.
+    NotAllowed,
     /// The message was not delivered, for this reason.
     NotDelivered(FailureReason),
     /// Whether the message was delivered is not known.
@@ -35,6 +37,7 @@ impl Exit {
             Self::Usage => 2,
             Self::NoNode => 3,
             Self::UnknownName => 4,
+            Self::NotAllowed => 5,
             Self::NotDelivered(FailureReason::Closed) => 10,
             Self::NotDelivered(FailureReason::Denied) => 11,
             Self::NotDelivered(FailureReason::Unauthenticated) => 12,
@@ -65,6 +68,7 @@ Exit codes:
   2  the command line makes no sense
   3  no node runs here; for up: one runs already
   4  the name is unknown, or stands for several
+  5  they do not let you see that, or have not decided yet
   send: 10 closed, 11 denied, 12 unauthenticated, 13 rate-limited, 14 too-large,
         15 no-such-inbox, 16 inbox-full, 17 unsupported-type, 18 malformed, 19 expired,
         20 unreachable, 21 indeterminate";
@@ -77,8 +81,15 @@ mod tests {
 
     #[test]
     fn every_way_to_end_has_a_number_of_its_own() {
-        let plain =
-            [Exit::Done, Exit::Failed, Exit::Usage, Exit::NoNode, Exit::UnknownName, Exit::Indeterminate];
+        let plain = [
+            Exit::Done,
+            Exit::Failed,
+            Exit::Usage,
+            Exit::NoNode,
+            Exit::UnknownName,
+            Exit::NotAllowed,
+            Exit::Indeterminate,
+        ];
         let codes: BTreeSet<u8> =
             plain.into_iter().chain(FailureReason::ALL.map(Exit::NotDelivered)).map(Exit::code).collect();
         assert_eq!(codes.len(), plain.len() + FailureReason::ALL.len());

@@ -102,7 +102,8 @@ const fn exit_of(code: ErrorCode) -> Exit {
     match code {
         ErrorCode::UnknownName | ErrorCode::AmbiguousName | ErrorCode::NeverHeard => Exit::UnknownName,
         ErrorCode::MessageTooLarge => Exit::NotDelivered(FailureReason::TooLarge),
-        ErrorCode::NoInbox => Exit::NotDelivered(FailureReason::NoSuchInbox),
+        ErrorCode::NotAllowed | ErrorCode::Unconfirmed => Exit::NotAllowed,
+        ErrorCode::NoInbox | ErrorCode::Withheld => Exit::NotDelivered(FailureReason::NoSuchInbox),
         ErrorCode::InvalidMessage => Exit::NotDelivered(FailureReason::Malformed),
         ErrorCode::Stopping => Exit::NoNode,
         ErrorCode::BadRequest
@@ -116,6 +117,8 @@ const fn exit_of(code: ErrorCode) -> Exit {
         | ErrorCode::InvalidRecipient
         | ErrorCode::InvalidRule
         | ErrorCode::NotWaiting
+        | ErrorCode::TooFast
+        | ErrorCode::Unanswered
         | ErrorCode::LimitReached
         | ErrorCode::StorageFailed
         | ErrorCode::Busy => Exit::Failed,

@@ -102,7 +102,7 @@ Examples:
   here fetch bob
   here fetch 4kQm2vXz --json | jq '.tuples[].communication'
 
-Exit codes: 0 shown, 3 no node runs here, 4 unknown or ambiguous name";
+Exit codes: 0 shown, 3 no node runs here, 4 unknown or ambiguous name, 5 they do not let you";
 
 pub(super) const SEND: &str = "\
 `delivered` means stored on the other side's disk. `failed` names the reason. `indeterminate` means that no \
@@ -228,6 +228,133 @@ Examples:
   here delivery forget mallory
   here delivery forget strangers";
 
+pub(super) const POLL: &str = "\
+A poller leaves nothing behind with the other node but an entry in its list of watchers. Prints the state, \
+then one line for each change. Ctrl-c ends.
+
+Examples:
+  here poll bob --every 2s
+  here poll bob --every 1m --json
+
+Exit codes: 0 ended by you, 1 not possible (the message says why), 3 no node runs here,
+  4 unknown or ambiguous name, 5 they do not let you";
+
+pub(super) const ACCESS: &str = "\
+The rule for a watcher is its own if it has one, else that of the contacts (everybody with a petname) or of \
+the strangers. The rule for anybody is for those who ask nothing and listen: what it grants is gossiped in \
+the clear, as far as every other rule grants it too. Everything else is sealed, and who asks and is let gets \
+the key. A new node shows everything to everybody. What is said holds at once, and over restarts.
+
+Examples:
+  here access
+  here access block mallory
+  here access block anybody                    only who asks sees you
+  here access confirm strangers                decide on each
+  here access allow strangers --only status
+  here access forget mallory
+
+Exit codes: 0 done, 1 not possible (the message says why), 3 no node runs here, 4 unknown or
+  ambiguous name";
+
+pub(super) const ACCESS_LIST: &str = "\
+Examples:
+  here access list
+  here access list --json | jq .clear";
+
+pub(super) const ACCESS_ALLOW: &str = "\
+Replaces what was said for them before. Name and status are always given.
+
+Examples:
+  here access allow bob
+  here access allow strangers --only status
+  here access allow contacts --without notes --without activities
+  here access allow carol --tuple inbox --watchers";
+
+pub(super) const ACCESS_CONFIRM: &str = "\
+Until you decide they see nothing.
+
+Examples:
+  here access confirm strangers
+  here access confirm dave";
+
+pub(super) const ACCESS_BLOCK: &str = "\
+They are told that you refuse. With --politely they are not: they may watch, always see you closed, and \
+their messages are answered closed.
+
+Examples:
+  here access block mallory
+  here access block mallory --politely";
+
+pub(super) const ACCESS_FORGET: &str = "\
+Examples:
+  here access forget mallory
+  here access forget strangers";
+
+pub(super) const REQUESTS: &str = "\
+Whoever asks to watch you under a rule of confirm waits here; those who ask no more are kept for a week.
+
+Examples:
+  here requests
+  here requests approve dave
+  here requests deny mallory --politely
+
+Exit codes: 0 done, 1 not possible (the message says why), 3 no node runs here, 4 unknown or
+  ambiguous name";
+
+pub(super) const REQUESTS_LIST: &str = "\
+Examples:
+  here requests list";
+
+pub(super) const REQUESTS_APPROVE: &str = "\
+Examples:
+  here requests approve dave
+  here requests approve dave --only status";
+
+pub(super) const REQUESTS_DENY: &str = "\
+Examples:
+  here requests deny mallory
+  here requests deny mallory --politely";
+
+pub(super) const WATCHERS: &str = "\
+Lists everybody whose node asked yours within the last week: subscribers, who are told of every change, \
+those who fetched, and those who were refused. What is gossiped in the clear (see here access) anybody \
+reads without asking. Of somebody else's watchers you see yourself, and others if they and the rules let you.
+
+Examples:
+  here watchers
+  here watchers --json | jq -r '.watchers[] | select(.kind == \"poller\") | .name'
+  here watchers bob
+
+Exit codes: 0 shown, 1 no answer, 3 no node runs here, 4 unknown or ambiguous name";
+
+pub(super) const VISIBILITY: &str = "\
+Those you watch always see it. They may let others see their watchers; whether you are among what these \
+see is for you to say.
+
+Examples:
+  here visibility
+  here visibility hide
+  here visibility hide --from carol
+  here visibility unhide
+
+Exit codes: 0 done, 1 not possible (the message says why), 3 no node runs here, 4 unknown or
+  ambiguous name";
+
+pub(super) const VISIBILITY_SHOW: &str = "\
+Examples:
+  here visibility show";
+
+pub(super) const VISIBILITY_HIDE: &str = "\
+Replaces what was said before.
+
+Examples:
+  here visibility hide
+  here visibility hide --from carol --from dave";
+
+pub(super) const VISIBILITY_UNHIDE: &str = "\
+Examples:
+  here visibility unhide";
+
 pub(super) const SUBSCRIPTIONS: &str = "\
 Examples:
   here subscriptions
@@ -278,7 +405,7 @@ mod tests {
                 assert!(argument.get_help().is_some(), "{name} does not explain {}", argument.get_id());
             }
         });
-        assert_eq!(commands, 28);
+        assert_eq!(commands, 44);
     }
 
     #[test]

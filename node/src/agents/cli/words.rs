@@ -172,7 +172,7 @@ fn state(presentity: &PresentityDocument, status: &str, now: &Zoned) -> String {
 
 fn document_status(presentity: &PresentityDocument, now: &Zoned) -> String {
     let Some(tuple) = presentity.leading_tuple() else {
-        return "present, showing nothing".to_owned();
+        return "present, status withheld".to_owned();
     };
     let mut words = tuple_status(tuple);
     if !presentity.activities.is_empty() {
@@ -209,6 +209,7 @@ pub(super) mod tests {
             "accused": [],
             "heard_at": "2030-03-05T11:03:04.000Z", "age_seconds": 3.0,
             "version": { "incarnation": 1, "sequence": 2 },
+            "sealed": false,
             "tuples": [{
                 "id": "inbox", "status": { "basic": "open", "further": ["away"] },
                 "communication": { "means": "im", "contact": "im:12D3KooW@lan.alt" },
@@ -257,7 +258,7 @@ pub(super) mod tests {
         bob.tuples.clear();
         bob.note = None;
         bob.until = None;
-        assert_eq!(sentence(&bob, &now()), "NoRtqPmY is present, showing nothing");
+        assert_eq!(sentence(&bob, &now()), "NoRtqPmY is present, status withheld");
     }
 
     #[test]

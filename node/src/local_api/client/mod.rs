@@ -19,10 +19,11 @@ pub use self::connection::{ANSWER_BYTES_MAX, REQUEST_TIME_MAX};
 pub use self::event_stream::{EventStream, RESUMES_MAX};
 use super::{
     documents::{
-        ContactsDocument, DeliveryRuleDocument, DeliveryRulesDocument, FetchedDocument, InboxDocument,
-        MessageDocument, NodeDocument, OutboxDocument, PetnameDocument, PresentitiesDocument,
-        PresentityDocument, PutContact, SendMessage, SentDocument, SetPresence, SubscriptionsDocument,
-        WatchDocument,
+        AccessRuleDocument, AccessRulesDocument, ContactsDocument, DeliveryRuleDocument,
+        DeliveryRulesDocument, FetchedDocument, InboxDocument, MessageDocument, NodeDocument, OutboxDocument,
+        PetnameDocument, PresentitiesDocument, PresentityDocument, PutContact, SendMessage, SentDocument,
+        SetPresence, SetVisibility, SubscriptionsDocument, VisibilityDocument, WatchDocument,
+        WatchersDocument,
     },
     errors::ErrorBody,
 };
@@ -164,6 +165,45 @@ impl Client {
     /// Removes the rule for the messages of `whose`.
     pub async fn remove_delivery_rule(&self, whose: &str) -> Result<DeliveryRulesDocument, ClientError> {
         self.ask(Method::DELETE, &format!("/v1/delivery-rules/{}", segment(whose)), None::<&()>).await
+    }
+
+    /// The access rules.
+    pub async fn access_rules(&self) -> Result<AccessRulesDocument, ClientError> {
+        self.get("/v1/access-rules").await
+    }
+
+    /// Sets the rule for `whom`: anybody, contacts, strangers, or one watcher.
+    pub async fn put_access_rule(
+        &self,
+        whom: &str,
+        rule: &AccessRuleDocument,
+    ) -> Result<AccessRulesDocument, ClientError> {
+        self.ask(Method::PUT, &format!("/v1/access-rules/{}", segment(whom)), Some(rule)).await
+    }
+
+    /// Removes the rule for `whom`.
+    pub async fn remove_access_rule(&self, whom: &str) -> Result<AccessRulesDocument, ClientError> {
+        self.ask(Method::DELETE, &format!("/v1/access-rules/{}", segment(whom)), None::<&()>).await
+    }
+
+    /// Who asked for this node's presence.
+    pub async fn watchers(&self) -> Result<WatchersDocument, ClientError> {
+        self.get("/v1/watchers").await
+    }
+
+    /// Asks the node of `who` who asked for its presence.
+    pub async fn fetch_watchers(&self, who: &str) -> Result<WatchersDocument, ClientError> {
+        self.ask(Method::POST, &format!("/v1/presentities/{}/watchers", segment(who)), None::<&()>).await
+    }
+
+    /// Who may see whom this node watches.
+    pub async fn visibility(&self) -> Result<VisibilityDocument, ClientError> {
+        self.get("/v1/visibility").await
+    }
+
+    /// Says who may see whom this node watches.
+    pub async fn set_visibility(&self, wanted: &SetVisibility) -> Result<VisibilityDocument, ClientError> {
+        self.ask(Method::PUT, "/v1/visibility", Some(wanted)).await
     }
 
     /// What happens after `cursor`, or from now on. Returned when the node listens to this stream, so that

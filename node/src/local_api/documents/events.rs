@@ -4,7 +4,10 @@ use hereabouts_protocol::{message::instant_message::FailureReason, time::UnixTim
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{DocumentTime, MessageDocument, OutboxStateWord, PersonDocument, PresentityDocument};
+use super::{
+    DocumentTime, MessageDocument, OutboxStateWord, PersonDocument, PresentityDocument,
+    SubscriptionEventWord, SubscriptionStateWord,
+};
 use crate::{
     local_api::names::Directory,
     mesh::events::{Event, LoggedEvent},
@@ -101,12 +104,14 @@ pub enum EventBody {
         #[schema(schema_with = super::messages::failure_reason_schema)]
         reason: Option<FailureReason>,
     },
-    /// Somebody subscribed to this node's presentity, or their subscription ended.
+    /// Somebody asked to subscribe to this node's presentity, subscribed, or their subscription ended.
     Subscriber {
         /// Who.
         subscriber: PersonDocument,
-        /// Whether they are subscribed now.
-        active: bool,
+        /// Where the subscription stands now.
+        state: SubscriptionStateWord,
+        /// What brought it there.
+        reason: SubscriptionEventWord,
     },
     /// The node listens on a further address.
     Listening {
@@ -143,9 +148,11 @@ impl EventBody {
                 let (state, reason) = OutboxStateWord::with_reason(*state);
                 Self::Delivery { id: id.to_string(), to: directory.person(&to.node), state, reason }
             }
-            Event::Subscriber { presentity, active } => {
-                Self::Subscriber { subscriber: directory.person(presentity), active: *active }
-            }
+            Event::Subscriber { presentity, state, event } => Self::Subscriber {
+                subscriber: directory.person(presentity),
+                state: (*state).into(),
+                reason: (*event).into(),
+            },
             Event::Listening(address) => Self::Listening { address: address.to_string() },
             Event::Trouble(message) => Self::Trouble { message: message.clone() },
             Event::Gap => Self::Gap,

@@ -10,6 +10,7 @@
 //! ([`DocumentTime`]), vocabularies are lower-case words. A field without a value is `null`, unless its
 //! description says that it is left out. A later version may add fields, which readers must skip over.
 
+mod access;
 mod delivery;
 mod events;
 mod messages;
@@ -18,7 +19,11 @@ mod people;
 mod presence;
 mod set_presence;
 mod time;
+mod watchers;
 
+pub use access::{
+    AccessRuleDocument, AccessRulesDocument, GrantsDocument, HandlingWord, WatcherRuleDocument,
+};
 pub use delivery::{DeliveryActionWord, DeliveryRuleDocument, DeliveryRulesDocument, SenderRuleDocument};
 pub use events::{EventBody, EventDocument};
 pub use messages::{
@@ -28,7 +33,7 @@ pub use messages::{
 pub use node::NodeDocument;
 pub use people::{
     ContactsDocument, PersonDocument, PetnameDocument, PutContact, SubscriberDocument, SubscriptionsDocument,
-    WatchDocument, WatchStateWord,
+    WatchDocument,
 };
 pub use presence::{
     AccusedDocument, BasicWord, CommunicationDocument, ContactDocument, ContactStateWord, EvidenceWord,
@@ -37,6 +42,10 @@ pub use presence::{
 };
 pub use set_presence::{SetPresence, SetPresenceError};
 pub use time::DocumentTime;
+pub use watchers::{
+    SetVisibility, SubscriptionEventWord, SubscriptionStateWord, VisibilityDocument, WatcherDocument,
+    WatcherKindWord, WatchersDocument,
+};
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,10 @@
 //! Who somebody is, petnames, and SUBSCRIPTIONS as documents.
 
-use hereabouts_protocol::{
-    durable::StoredContact,
-    watcher::subscription::{SubscriptionState, Subscriptions},
-};
+use hereabouts_protocol::{durable::StoredContact, watcher::subscription::Subscriptions};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::DocumentTime;
+use super::{DocumentTime, SubscriptionEventWord, SubscriptionStateWord};
 use crate::local_api::names::Directory;
 
 /// Somebody, by everything they may be called.
@@ -81,7 +78,7 @@ pub struct PutContact {
 /// Who watches this node's presentity, and whom this node watches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SubscriptionsDocument {
-    /// Who watches this node's presentity.
+    /// Who watches this node's presentity, or asked to.
     pub subscribers: Vec<SubscriberDocument>,
     /// Whom this node watches.
     pub watching: Vec<WatchDocument>,
@@ -92,28 +89,36 @@ impl SubscriptionsDocument {
     pub fn new(subscriptions: &Subscriptions, directory: &Directory) -> Self {
         let subscribers = subscriptions.subscribers.iter().map(|subscriber| SubscriberDocument {
             subscriber: directory.person(&subscriber.presentity),
+            state: subscriber.state.into(),
+            event: subscriber.event.into(),
             since: subscriber.since.into(),
             expires_at: subscriber.expires_at.into(),
         });
         let watching = subscriptions.watching.iter().map(|watch| WatchDocument {
             presentity: directory.person(&watch.presentity),
             state: watch.state.into(),
+            event: watch.event.into(),
             since: watch.since.into(),
             expires_at: watch.expires_at.map(Into::into),
+            contact: watch.is_contact,
         });
         Self { subscribers: subscribers.collect(), watching: watching.collect() }
     }
 }
 
-/// Somebody who watches this node's presentity.
+/// Somebody who watches this node's presentity, or asked to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SubscriberDocument {
     /// Who.
     #[serde(flatten)]
     pub subscriber: PersonDocument,
-    /// Since when.
+    /// Where the subscription stands: pending until you decide, waiting if they ask no more.
+    pub state: SubscriptionStateWord,
+    /// What brought it there.
+    pub event: SubscriptionEventWord,
+    /// Since when it was asked for.
     pub since: DocumentTime,
-    /// When the subscription ends unless it is renewed.
+    /// When the subscription ends unless it is renewed, or the request is forgotten.
     pub expires_at: DocumentTime,
 }
 
@@ -124,31 +129,13 @@ pub struct WatchDocument {
     #[serde(flatten)]
     pub presentity: PersonDocument,
     /// Where the subscription stands.
-    pub state: WatchStateWord,
+    pub state: SubscriptionStateWord,
+    /// What brought it there.
+    pub event: SubscriptionEventWord,
     /// Since when it was asked for.
     pub since: DocumentTime,
     /// When it ends unless it is renewed, which this node does; `null` while it is not active.
     pub expires_at: Option<DocumentTime>,
-}
-
-/// Where a subscription stands (RFC 3857).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum WatchStateWord {
-    /// The presentity's node has not answered yet.
-    Pending,
-    /// Granted.
-    Active,
-    /// Refused.
-    Terminated,
-}
-
-impl From<SubscriptionState> for WatchStateWord {
-    fn from(state: SubscriptionState) -> Self {
-        match state {
-            SubscriptionState::Pending => Self::Pending,
-            SubscriptionState::Active => Self::Active,
-            SubscriptionState::Terminated => Self::Terminated,
-        }
-    }
+    /// Whether it is watched since it has a petname.
+    pub contact: bool,
 }

@@ -57,7 +57,7 @@ pub struct PresentityDocument {
     pub is_self: bool,
     /// What the PRINCIPAL of this node calls it.
     pub petname: Option<String>,
-    /// What it calls itself: a hint that anybody may claim; `null` if its document is withheld.
+    /// What it calls itself: a hint that anybody may claim; `null` if even that is withheld.
     pub name: Option<String>,
     /// Whether it is in contact.
     pub contact: ContactDocument,
@@ -69,6 +69,8 @@ pub struct PresentityDocument {
     pub age_seconds: f64,
     /// Which of its records this is.
     pub version: VersionDocument,
+    /// Whether it shows more to those whom it lets, and this node has not asked or is not let.
+    pub sealed: bool,
     /// Its tuples; none if its document is withheld from this node.
     pub tuples: Vec<TupleDocument>,
     /// A sentence for people.
@@ -93,12 +95,13 @@ impl PresentityDocument {
             uri: view.presentity.pres_uri(realm),
             is_self: view.is_self,
             petname: view.petname.clone(),
-            name: information.map(|document| document.display_name.clone()),
+            name: view.display_name.clone(),
             contact: view.contact.into(),
             accused: view.accused.iter().map(Into::into).collect(),
             heard_at: view.heard_at.into(),
             age_seconds: now.since(view.heard_at).as_secs_f64(),
             version: view.version.into(),
+            sealed: view.sealed,
             tuples: information
                 .map_or_else(Vec::new, |document| document.tuples.iter().map(Into::into).collect()),
             note: markup.note.map(Into::into),

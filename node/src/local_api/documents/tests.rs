@@ -11,6 +11,7 @@ use hereabouts_protocol::{
         suspicion::Grounds,
     },
     time::UnixTime,
+    watcher::subscription::{SubscriptionEvent, SubscriptionState},
 };
 use serde_json::{Value, json};
 
@@ -44,6 +45,7 @@ fn a_presentity_is_written_as_promised() {
         "heard_at": "1970-01-01T00:00:02.000Z",
         "age_seconds": 10.345,
         "version": {"incarnation": 3, "sequence": 2},
+        "sealed": true,
         "tuples": [{
             "id": "inbox",
             "status": {"basic": "open", "further": ["away"]},
@@ -63,15 +65,18 @@ fn a_presentity_is_written_as_promised() {
 }
 
 #[test]
-fn a_withheld_document_has_no_tuples_and_no_name() {
+fn a_withheld_document_has_no_tuples_and_a_name_only_if_that_is_for_anybody() {
     let withheld = PresentityView { information: None, ..view(2, "Bob") };
     let document = PresentityDocument::new(&withheld, &Realm::default(), at(0));
+    assert_eq!((document.name.as_deref(), document.tuples.len()), (Some("Bob"), 0));
+    let nameless = PresentityView { display_name: None, ..withheld };
+    let document = PresentityDocument::new(&nameless, &Realm::default(), at(0));
     assert_eq!((document.name, document.tuples.len()), (None, 0));
 }
 
 #[test]
 fn others_come_first_by_their_names_and_the_own_presentity_last() {
-    let nameless = PresentityView { information: None, ..view(4, "") };
+    let nameless = PresentityView { information: None, display_name: None, ..view(4, "") };
     let own = PresentityView { is_self: true, ..view(1, "Aaron") };
     let petname = PresentityView { petname: Some("Zoe".to_owned()), ..view(5, "Adam") };
     let views = [own, petname, nameless, view(2, "carol"), view(3, "Bob")];
@@ -147,7 +152,11 @@ fn every_kind_of_event_survives_the_journey_under_its_own_name() {
         Event::Returned(view(2, "Bob")),
         Event::Message(inbox_entry("text/plain", b"hi")),
         Event::Delivery { id: MessageId::from_bytes([7; 16]), to: inbox, state: OutboxState::Expired },
-        Event::Subscriber { presentity: somebody(2), active: true },
+        Event::Subscriber {
+            presentity: somebody(2),
+            state: SubscriptionState::Active,
+            event: SubscriptionEvent::Subscribe,
+        },
         Event::Listening("/ip4/127.0.0.1/tcp/1".parse().unwrap()),
         Event::Trouble("the disk is full".to_owned()),
         Event::Gap,
@@ -333,6 +342,8 @@ fn view(number: u8, name: &str) -> PresentityView {
         petname: None,
         version: Version { incarnation: 3, sequence: 2 },
         information: Some(information),
+        sealed: true,
+        display_name: Some(name.to_owned()),
         contact: Contact {
             state: ContactState::Lost,
             since: at(1_000),

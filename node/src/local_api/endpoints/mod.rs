@@ -3,6 +3,7 @@
 //! One file per noun, named as in [`super::documents`]. The attribute above a handler is its description in
 //! the OpenAPI document, and the only place where its path stands.
 
+mod access;
 mod contacts;
 mod delivery;
 mod events;
@@ -10,6 +11,7 @@ mod messages;
 mod node;
 mod presence;
 mod subscriptions;
+mod watchers;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -36,5 +38,10 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(contacts::put_contact, contacts::remove_contact))
         .routes(routes!(delivery::delivery_rules))
         .routes(routes!(delivery::put_delivery_rule, delivery::remove_delivery_rule))
+        .routes(routes!(access::access_rules))
+        .routes(routes!(access::put_access_rule, access::remove_access_rule))
+        .routes(routes!(watchers::watchers))
+        .routes(routes!(watchers::fetch_watchers))
+        .routes(routes!(watchers::visibility, watchers::set_visibility))
         .routes(routes!(events::events))
 }

@@ -2,20 +2,28 @@
 
 use futures::{FutureExt, channel::oneshot};
 use hereabouts_protocol::{
-    durable::{Change, Durability, Outcome, StoredContact, StoredDeliveryRule},
+    durable::{Change, Durability, Outcome, StoredAccessRule, StoredContact, StoredDeliveryRule},
     message::{
         delivery_rules::{DeliveryRule, SENDER_RULES_MAX, Whose},
         outbox::Draft,
     },
-    node::{DraftError, NodeInput},
-    presence::{information::PresenceInformation, publication::PublishError, record::RecordError},
+    node::{AccessError, DraftError, NodeInput},
+    presence::{
+        access_rules::{AccessRule, Audience},
+        information::PresenceInformation,
+        publication::PublishError,
+        record::RecordError,
+    },
     time::Timestamp,
-    watcher::subscription::WATCHES_MAX,
+    watcher::{watcher_information::VisibleTo, watches::WATCHES_MAX},
     wire::codec::WireError,
 };
 
 use super::{Clock, Discovery, Driver, Storage, StorageDone, StorageError};
-use crate::mesh::handle::{Command, ContactError, Overview, RuleError, SendError, SetError, WatchError};
+use crate::mesh::handle::{
+    AccessRuleFailure, Command, ContactError, Overview, RuleError, SendError, SetError, VisibilityError,
+    WatchError,
+};
 
 /// What is left to do when the store has done its part of a command.
 pub(super) enum AfterStorage {
@@ -25,6 +33,13 @@ pub(super) enum AfterStorage {
     ContactRemoved(String, Result<bool, StorageError>, oneshot::Sender<Result<bool, ContactError>>),
     RulePut(StoredDeliveryRule, Result<(), StorageError>, oneshot::Sender<Result<(), RuleError>>),
     RuleRemoved(Whose, Result<bool, StorageError>, oneshot::Sender<Result<bool, RuleError>>),
+    AccessRulePut(
+        Audience,
+        Option<AccessRule>,
+        Result<(), StorageError>,
+        oneshot::Sender<Result<(), AccessRuleFailure>>,
+    ),
+    VisibilitySet(VisibleTo, Result<(), StorageError>, oneshot::Sender<Result<(), VisibilityError>>),
 }
 
 impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
@@ -80,6 +95,17 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 let commit = self.commit_one(Change::RemoveDeliveryRule(whose));
                 self.after(commit.map(move |done| AfterStorage::RuleRemoved(whose, done, reply)));
             }
+            Command::AccessRules(reply) => answer(reply, self.node.access_rules().clone()),
+            Command::PutAccessRule(audience, rule, reply) => {
+                self.put_access_rule(now, audience, rule, reply);
+            }
+            Command::Watchers(reply) => answer(reply, self.node.watchers(now)),
+            Command::FetchWatchers(presentity, reply) => {
+                let token = self.node.handle_fetch_watchers(now, presentity);
+                self.watcher_fetchers.insert(token, reply);
+            }
+            Command::Visibility(reply) => answer(reply, self.node.visible_to().clone()),
+            Command::SetVisibility(visible_to, reply) => self.set_visibility(visible_to, reply),
             Command::ShutDown(reply) => self.leave(reply),
         }
     }
@@ -116,6 +142,18 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     self.node.handle(now, NodeInput::DeliveryRule(whose, None));
                 }
                 answer(reply, done.map_err(RuleError::Storage));
+            }
+            AfterStorage::AccessRulePut(audience, rule, done, reply) => {
+                if done.is_ok() {
+                    self.node.handle(now, NodeInput::AccessRule(audience, rule));
+                }
+                answer(reply, done.map_err(AccessRuleFailure::Storage));
+            }
+            AfterStorage::VisibilitySet(visible_to, done, reply) => {
+                if done.is_ok() {
+                    self.node.handle(now, NodeInput::Visibility(visible_to));
+                }
+                answer(reply, done.map_err(VisibilityError::Storage));
             }
         }
     }
@@ -165,6 +203,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 Err(match error {
                     DraftError::Message(error) => SendError::Message(error),
                     DraftError::NeverHeard => SendError::NeverHeard,
+                    DraftError::Withheld => SendError::Withheld,
                     DraftError::NoInbox => SendError::NoInbox,
                     DraftError::Oneself => SendError::Oneself,
                     DraftError::OtherRealm => SendError::OtherRealm,
@@ -202,6 +241,46 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             let commit = self.storage.commit(vec![change], Durability::Durable);
             self.after(commit.map(|done| AfterStorage::RulePut(stored, done.map(drop), reply)));
         }
+    }
+
+    fn put_access_rule(
+        &self,
+        now: Timestamp,
+        audience: Audience,
+        rule: Option<AccessRule>,
+        reply: oneshot::Sender<Result<(), AccessRuleFailure>>,
+    ) {
+        if let Err(error) = self.node.check_access_rule(now, audience, rule.clone()) {
+            let failure = match error {
+                AccessError::Rule(error) => AccessRuleFailure::Rule(error),
+                AccessError::Publish(PublishError::Record(RecordError::Wire(WireError::TooLarge {
+                    found,
+                    limit,
+                }))) => AccessRuleFailure::RecordTooLarge { found, limit },
+                AccessError::Publish(error) => {
+                    unreachable!("a node's own record is otherwise in order: {error}")
+                }
+            };
+            answer(reply, Err(failure));
+            return;
+        }
+        let change = match &rule {
+            Some(rule) => Change::PutAccessRule(StoredAccessRule { audience, rule: rule.clone() }),
+            None => Change::RemoveAccessRule(audience),
+        };
+        let commit = self.storage.commit(vec![change], Durability::Durable);
+        self.after(
+            commit.map(move |done| AfterStorage::AccessRulePut(audience, rule, done.map(drop), reply)),
+        );
+    }
+
+    fn set_visibility(&self, visible_to: VisibleTo, reply: oneshot::Sender<Result<(), VisibilityError>>) {
+        if !visible_to.is_within_limits() {
+            answer(reply, Err(VisibilityError::TooMany));
+            return;
+        }
+        let commit = self.storage.commit(vec![Change::Visibility(visible_to.clone())], Durability::Durable);
+        self.after(commit.map(|done| AfterStorage::VisibilitySet(visible_to, done.map(drop), reply)));
     }
 
     /// Commits one change durably; whether there was something to change.

@@ -9,7 +9,8 @@ use std::iter::once;
 use hereabouts_protocol::{
     durable::{
         ADDRESSES_PER_PEER_MAX, Change, KnownPeer, MessageKey, OutboxEntry, OutboxState, Outcome,
-        StoredContact, StoredDeliveryRule, StoredMessage, StoredRecord,
+        StoredAccessRule, StoredContact, StoredDeliveryRule, StoredKey, StoredMessage, StoredRecord,
+        StoredWatcher,
     },
     presence::information::PresenceInformation,
     time::UnixTime,
@@ -17,7 +18,8 @@ use hereabouts_protocol::{
 use rusqlite::{Connection, OptionalExtension, Params, params, params_from_iter, types::ToSqlOutput};
 
 use super::rows::{
-    content_columns, content_values, millis, optional, outbox_state_words, time, to_json, whose_word,
+    audience_word, content_columns, content_values, millis, optional, outbox_state_words, time, to_json,
+    whose_word,
 };
 use crate::storage::{KNOWN_PEERS_MAX, OUTBOX_FINISHED_MAX, RECEIVED_IDS_KEPT};
 
@@ -69,6 +71,46 @@ pub(super) fn apply(connection: &Connection, change: &Change) -> rusqlite::Resul
         Change::RemoveDeliveryRule(whose) => {
             execute(connection, "DELETE FROM delivery_rules WHERE whose = ?1", [whose_word(whose)])
         }
+        change => apply_watching(connection, change),
+    }
+}
+
+/// Applies a change of what is kept of those who watch and are watched.
+fn apply_watching(connection: &Connection, change: &Change) -> rusqlite::Result<Outcome> {
+    match change {
+        Change::PutAccessRule(StoredAccessRule { audience, rule }) => {
+            let sql = "INSERT INTO access_rules (audience, rule) VALUES (?1, ?2)
+                       ON CONFLICT (audience) DO UPDATE SET rule = excluded.rule";
+            execute(connection, sql, params![audience_word(audience), to_json(rule)?])
+        }
+        Change::RemoveAccessRule(audience) => {
+            execute(connection, "DELETE FROM access_rules WHERE audience = ?1", [audience_word(audience)])
+        }
+        Change::Visibility(visible_to) => {
+            let sql = "INSERT INTO visibility (only_row, visible_to) VALUES (1, ?1)
+                       ON CONFLICT (only_row) DO UPDATE SET visible_to = excluded.visible_to";
+            execute(connection, sql, [to_json(visible_to)?])
+        }
+        Change::PutKey(StoredKey { presentity, key, ends_at }) => {
+            let sql = "INSERT INTO view_keys (presentity, key_id, step, key, ends_at)
+                       VALUES (?1, ?2, ?3, ?4, ?5)
+                       ON CONFLICT (presentity) DO UPDATE SET key_id = excluded.key_id,
+                           step = excluded.step, key = excluded.key, ends_at = excluded.ends_at";
+            let values = params![presentity.as_bytes(), key.id, key.step, key.secret(), millis(*ends_at)];
+            execute(connection, sql, values)
+        }
+        Change::RemoveKey(presentity) => {
+            execute(connection, "DELETE FROM view_keys WHERE presentity = ?1", [presentity.as_bytes()])
+        }
+        Change::PutWatcher(StoredWatcher { presentity, watcher }) => {
+            let sql = "INSERT INTO watchers (presentity, watcher) VALUES (?1, ?2)
+                       ON CONFLICT (presentity) DO UPDATE SET watcher = excluded.watcher";
+            execute(connection, sql, params![presentity.as_bytes(), to_json(watcher)?])
+        }
+        Change::RemoveWatcher(presentity) => {
+            execute(connection, "DELETE FROM watchers WHERE presentity = ?1", [presentity.as_bytes()])
+        }
+        other => unreachable!("{other:?} is applied with the rest"),
     }
 }
 

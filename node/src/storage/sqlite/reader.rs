@@ -6,16 +6,21 @@
 use std::{path::Path, sync::mpsc::Receiver};
 
 use futures::channel::oneshot;
-use hereabouts_protocol::durable::{
-    KnownPeer, MessageKey, OutboxEntry, Restored, StoredContact, StoredDeliveryRule, StoredRecord,
+use hereabouts_protocol::{
+    durable::{
+        KnownPeer, MessageKey, OutboxEntry, Restored, StoredAccessRule, StoredContact, StoredDeliveryRule,
+        StoredKey, StoredRecord, StoredWatcher,
+    },
+    presence::{record::Version, sealing::ViewKey},
+    watcher::watcher_information::VisibleTo,
 };
-use hereabouts_protocol::presence::record::Version;
-use rusqlite::{Connection, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::{
     failure::explain,
     rows::{
-        inbox_columns, inbox_entry, json, message_columns, outbox_entry, presentity, time, unsigned, whose,
+        audience, inbox_columns, inbox_entry, json, message_columns, outbox_entry, presentity, time,
+        unsigned, whose,
     },
 };
 use crate::storage::{InboxEntry, StorageError};
@@ -62,6 +67,20 @@ pub(super) fn restore(connection: &mut Connection) -> rusqlite::Result<Restored>
         outbox: outbox(&snapshot)?,
         contacts: all(&snapshot, "SELECT petname, presentity FROM contacts ORDER BY petname", [], contact)?,
         delivery_rules: delivery_rules(&snapshot)?,
+        access_rules: access_rules(&snapshot)?,
+        visible_to: visible_to(&snapshot)?,
+        keys: all(
+            &snapshot,
+            "SELECT presentity, key_id, step, key, ends_at FROM view_keys ORDER BY presentity",
+            [],
+            view_key,
+        )?,
+        watchers: all(
+            &snapshot,
+            "SELECT presentity, watcher FROM watchers ORDER BY presentity",
+            [],
+            watcher,
+        )?,
     })
 }
 
@@ -133,6 +152,32 @@ fn delivery_rules(connection: &Connection) -> rusqlite::Result<Vec<StoredDeliver
 
 fn delivery_rule(row: &Row<'_>) -> rusqlite::Result<StoredDeliveryRule> {
     Ok(StoredDeliveryRule { whose: whose(row, 0)?, rule: json(1, &row.get::<_, String>(1)?)? })
+}
+
+fn access_rules(connection: &Connection) -> rusqlite::Result<Vec<StoredAccessRule>> {
+    let mut rules = all(connection, "SELECT audience, rule FROM access_rules", [], access_rule)?;
+    rules.sort_by_key(|stored| stored.audience);
+    Ok(rules)
+}
+
+fn access_rule(row: &Row<'_>) -> rusqlite::Result<StoredAccessRule> {
+    Ok(StoredAccessRule { audience: audience(row, 0)?, rule: json(1, &row.get::<_, String>(1)?)? })
+}
+
+fn visible_to(connection: &Connection) -> rusqlite::Result<VisibleTo> {
+    let stored = connection
+        .query_row("SELECT visible_to FROM visibility", [], |row| json(0, &row.get::<_, String>(0)?))
+        .optional()?;
+    Ok(stored.unwrap_or_default())
+}
+
+fn view_key(row: &Row<'_>) -> rusqlite::Result<StoredKey> {
+    let key = ViewKey::restored(row.get(1)?, row.get(2)?, row.get(3)?);
+    Ok(StoredKey { presentity: presentity(row, 0)?, key, ends_at: time(row, 4)? })
+}
+
+fn watcher(row: &Row<'_>) -> rusqlite::Result<StoredWatcher> {
+    Ok(StoredWatcher { presentity: presentity(row, 0)?, watcher: json(1, &row.get::<_, String>(1)?)? })
 }
 
 fn all<T>(

@@ -10,7 +10,7 @@ use hereabouts_protocol::{
         delivery_rules::Whose,
         instant_message::{FailureReason, InstantMessage, MessageId},
     },
-    presence::information::Extensions,
+    presence::{access_rules::Audience, information::Extensions},
     time::UnixTime,
 };
 use rusqlite::{
@@ -174,6 +174,27 @@ pub(super) fn whose(row: &Row<'_>, column: usize) -> rusqlite::Result<Whose> {
     }
 }
 
+/// For whom an ACCESS RULE is, as a word.
+pub(super) fn audience_word(audience: &Audience) -> String {
+    match audience {
+        Audience::Anybody => ANYBODY.to_owned(),
+        Audience::Contacts => CONTACTS.to_owned(),
+        Audience::Strangers => STRANGERS.to_owned(),
+        Audience::Watcher(watcher) => watcher.to_string(),
+    }
+}
+
+/// The inverse of [`audience_word`].
+pub(super) fn audience(row: &Row<'_>, column: usize) -> rusqlite::Result<Audience> {
+    let word: String = row.get(column)?;
+    match word.as_str() {
+        ANYBODY => Ok(Audience::Anybody),
+        CONTACTS => Ok(Audience::Contacts),
+        STRANGERS => Ok(Audience::Strangers),
+        watcher => parse(column, watcher).map(Audience::Watcher),
+    }
+}
+
 fn extensions_text(extensions: &Extensions) -> String {
     let encoded: BTreeMap<&str, String> =
         extensions.iter().map(|(name, value)| (name.as_str(), BASE64.encode(value))).collect();
@@ -209,5 +230,6 @@ fn damage(column: usize, error: impl Into<Box<dyn Error + Send + Sync + 'static>
     rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into())
 }
 
+const ANYBODY: &str = "anybody";
 const CONTACTS: &str = "contacts";
 const STRANGERS: &str = "strangers";

@@ -17,7 +17,7 @@ use super::open::OpenError;
 pub(super) const APPLICATION_ID: u32 = 0x4865_7265;
 
 /// The schema that this build writes.
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 
 /// Brings the file to [`VERSION`], all or nothing. A file that is there already is not written to; that it is
 /// not newer was checked before.
@@ -48,7 +48,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DELIVERY_RULES];
+const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DELIVERY_RULES, WATCHERS];
 
 const TABLES: &str = "
 -- What this node says of itself. One row.
@@ -133,5 +133,33 @@ const DELIVERY_RULES: &str = "
 CREATE TABLE delivery_rules (
     whose TEXT PRIMARY KEY CHECK (whose <> ''),  -- 'contacts', 'strangers', or the id of a sender
     rule  TEXT NOT NULL                          -- JSON
+) STRICT, WITHOUT ROWID;
+";
+
+const WATCHERS: &str = "
+CREATE TABLE access_rules (
+    audience TEXT PRIMARY KEY CHECK (audience <> ''), -- 'anybody', 'contacts', 'strangers', or an id
+    rule     TEXT NOT NULL                            -- JSON
+) STRICT, WITHOUT ROWID;
+
+-- Who else may see whom this node watches. One row.
+CREATE TABLE visibility (
+    only_row   INTEGER PRIMARY KEY CHECK (only_row = 1),
+    visible_to TEXT NOT NULL                          -- JSON
+) STRICT;
+
+-- The keys to what others let this node see. Secret, as this file is.
+CREATE TABLE view_keys (
+    presentity BLOB PRIMARY KEY CHECK (length(presentity) = 32),
+    key_id     BLOB NOT NULL CHECK (length(key_id) = 8),
+    step       INTEGER NOT NULL,
+    key        BLOB NOT NULL CHECK (length(key) = 32),
+    ends_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Who asked for this node's presence, and what they were given.
+CREATE TABLE watchers (
+    presentity BLOB PRIMARY KEY CHECK (length(presentity) = 32),
+    watcher    TEXT NOT NULL                          -- JSON
 ) STRICT, WITHOUT ROWID;
 ";

@@ -10,12 +10,18 @@ use proptest::prelude::*;
 use super::mesh::{Faults, Mesh};
 use crate::{
     durable::OutboxState,
+    identity::Presentity,
     message::{
         instant_message::{Delivery, MessageId},
         outbox::RETRY_MAX,
     },
     node::{RECONCILIATION_INTERVAL, SentOutcome},
-    presence::{information::Basic, record::PresenceRecord, service::ContactState},
+    presence::{
+        access_rules::{AccessRule, Audience, Handling},
+        information::Basic,
+        record::PresenceRecord,
+        service::ContactState,
+    },
 };
 
 const NODES: usize = 3;
@@ -35,6 +41,8 @@ enum Action {
         queue: bool,
     },
     Watch(usize, usize),
+    /// How the first handles the second, or everybody else.
+    Rule(usize, Option<usize>, Handling),
     /// Asks a node to act on what is due before anything is.
     TimeoutTooEarly(usize),
     /// Kills a node and brings back a boot counter of long ago.
@@ -54,10 +62,16 @@ fn any_action() -> impl Strategy<Value = Action> {
         1 => (one.clone(), prop_oneof![Just(Basic::Open), Just(Basic::Closed)])
             .prop_map(|(one, status)| Action::Status(one, status)),
         6 => (two(), any::<bool>()).prop_map(|((from, to), queue)| Action::Send { from, to, queue }),
-        1 => two().prop_map(|(one, other)| Action::Watch(one, other)),
+        2 => two().prop_map(|(one, other)| Action::Watch(one, other)),
+        2 => (one.clone(), prop::option::of(one.clone()), any_handling())
+            .prop_map(|(one, other, handling)| Action::Rule(one, other, handling)),
         1 => one.clone().prop_map(Action::TimeoutTooEarly),
         1 => one.prop_map(Action::Backup),
     ]
+}
+
+fn any_handling() -> impl Strategy<Value = Handling> {
+    prop::sample::select(vec![Handling::Block, Handling::Confirm, Handling::PoliteBlock, Handling::Allow])
 }
 
 fn any_faults() -> impl Strategy<Value = Faults> {
@@ -102,6 +116,10 @@ fn act(mesh: &mut Mesh, action: Action, sent: &mut Sent) {
             let who = mesh.who(other);
             assert!(mesh.with(seat, |node, now| node.handle_watch(now, who)));
         }
+        Action::Rule(seat, other, handling) if mesh.runs(seat) => {
+            let audience = other.map_or(Audience::Strangers, |other| Audience::Watcher(mesh.who(other)));
+            mesh.rule(seat, audience, Some(AccessRule::without_grant(handling))).unwrap();
+        }
         Action::TimeoutTooEarly(seat) if mesh.runs(seat) => {
             mesh.with(seat, |node, now| node.handle_timeout(now))
         }
@@ -115,6 +133,7 @@ fn act(mesh: &mut Mesh, action: Action, sent: &mut Sent) {
         // Of a node that does not run, or runs already, or with itself.
         Action::Kill(_) | Action::Depart(_) | Action::Start(_) | Action::TimeoutTooEarly(_) => (),
         Action::Rename(..) | Action::Status(..) | Action::Send { .. } | Action::Watch(..) => (),
+        Action::Rule(..) => (),
     }
 }
 
@@ -130,9 +149,19 @@ fn heal(mesh: &mut Mesh) {
     }
     for (one, other) in [(0, 1), (1, 2), (2, 0)] {
         mesh.link(one, other);
+        for (watcher, watched) in [(one, other), (other, one)] {
+            let who = mesh.who(watched);
+            assert!(mesh.with(watcher, |node, now| node.handle_watch(now, who)));
+        }
     }
     mesh.run(RETRY_MAX + RECONCILIATION_INTERVAL * 10);
     mesh.assert_nothing_stays_awaited();
+}
+
+/// Whether `to` politely blocks a node, whose messages wait for it to open then.
+fn seems_closed(mesh: &Mesh, from: usize, to: Presentity) -> bool {
+    let seat = (0..NODES).find(|seat| mesh.who(*seat) == to).expect("it is one of them");
+    mesh.node(seat).access_rules().decide(mesh.who(from), false).handling == Handling::PoliteBlock
 }
 
 fn everything_came_right(mesh: &Mesh, sent: &Sent) -> Result<(), TestCaseError> {
@@ -140,6 +169,13 @@ fn everything_came_right(mesh: &Mesh, sent: &Sent) -> Result<(), TestCaseError> 
     for (seat, other) in (0..NODES).flat_map(|seat| (0..NODES).map(move |other| (seat, other))) {
         if seat != other {
             prop_assert_eq!(mesh.contact(seat, other).unwrap().0, ContactState::Present);
+            let granted = mesh.node(other).access_rules().decide(mesh.who(seat), false).view();
+            let document = mesh.node(other).publication.effective_information();
+            let seen = mesh.view(seat, other).information;
+            prop_assert_eq!(seen, granted.map(|view| view.of(&document)), "{} of {}", seat, other);
+            let stored = mesh.seat(seat).disk.keys.get(&mesh.who(other)).cloned();
+            let held = mesh.node(seat).keyring.to_store(&mesh.who(other));
+            prop_assert!(held.is_none() || held == stored, "a key is not on the disk");
         }
     }
     for seat in 0..NODES {
@@ -156,7 +192,8 @@ fn everything_came_right(mesh: &Mesh, sent: &Sent) -> Result<(), TestCaseError> 
         prop_assert!(inbox.iter().all(|text| sent[text].1 == seat), "a message for somebody else");
         prop_assert_eq!(usize::try_from(mesh.node(seat).inbox_messages()), Ok(inbox.len()));
         for entry in mesh.node(seat).outbox() {
-            prop_assert_ne!(entry.state, OutboxState::Queued, "a message still waits");
+            let waits = entry.state == OutboxState::Queued;
+            prop_assert!(!waits || seems_closed(mesh, seat, entry.message.to.node), "a message still waits");
         }
     }
     for (text, (from, to, id)) in sent {
@@ -169,7 +206,7 @@ fn everything_came_right(mesh: &Mesh, sent: &Sent) -> Result<(), TestCaseError> 
             outcomes.iter().any(|outcome| matches!(outcome, SentOutcome::Final(Delivery::Failed(_))));
         prop_assert!(!(is_there && failed), "{text} was refused and is there");
         prop_assert!(
-            is_there || !outcomes.contains(&SentOutcome::Queued),
+            is_there || !outcomes.contains(&SentOutcome::Queued) || seems_closed(mesh, *from, mesh.who(*to)),
             "{text} was queued and is not there"
         );
     }

@@ -4,11 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     durable::{
-        Change, MessageKey, OutboxEntry, Outcome, Restored, StoredContact, StoredMessage, StoredRecord,
+        Change, MessageKey, OutboxEntry, Outcome, Restored, StoredAccessRule, StoredContact, StoredKey,
+        StoredMessage, StoredRecord, StoredWatcher,
     },
     identity::Presentity,
     message::instant_message::MessageId,
-    presence::information::PresenceInformation,
+    presence::{
+        access_rules::{AccessRule, Audience},
+        information::PresenceInformation,
+    },
+    watcher::watcher_information::VisibleTo,
 };
 
 /// What outlives a process.
@@ -18,6 +23,11 @@ pub(super) struct Disk {
     pub(super) information: Option<PresenceInformation>,
     pub(super) records: BTreeMap<Presentity, StoredRecord>,
     pub(super) inbox: Vec<StoredMessage>,
+    pub(super) contacts: BTreeMap<String, Presentity>,
+    pub(super) access_rules: BTreeMap<Audience, AccessRule>,
+    pub(super) visible_to: VisibleTo,
+    pub(super) keys: BTreeMap<Presentity, StoredKey>,
+    pub(super) watchers: BTreeMap<Presentity, StoredWatcher>,
     received: BTreeSet<(Presentity, MessageId)>,
     outbox: Vec<OutboxEntry>,
     cursor: u64,
@@ -33,6 +43,14 @@ impl Disk {
     }
 
     pub(super) fn restored(&self) -> Restored {
+        let contact = |(petname, presentity): (&String, &Presentity)| StoredContact {
+            petname: petname.clone(),
+            presentity: *presentity,
+        };
+        let rule = |(audience, rule): (&Audience, &AccessRule)| StoredAccessRule {
+            audience: *audience,
+            rule: rule.clone(),
+        };
         Restored {
             incarnation: self.incarnation,
             information: self.information.clone(),
@@ -40,8 +58,12 @@ impl Disk {
             known_peers: Vec::new(),
             inbox_messages: u64::try_from(self.inbox.len()).unwrap(),
             outbox: self.outbox.clone(),
-            contacts: Vec::<StoredContact>::new(),
+            contacts: self.contacts.iter().map(contact).collect(),
             delivery_rules: Vec::new(),
+            access_rules: self.access_rules.iter().map(rule).collect(),
+            visible_to: self.visible_to.clone(),
+            keys: self.keys.values().cloned().collect(),
+            watchers: self.watchers.values().cloned().collect(),
         }
     }
 
@@ -75,12 +97,19 @@ impl Disk {
                 }
             }
             Change::RemoveOutbox(id) => self.outbox.retain(|entry| entry.message.id != id),
+            Change::PutKey(key) => drop(self.keys.insert(key.presentity, key)),
+            Change::RemoveKey(presentity) => drop(self.keys.remove(&presentity)),
+            Change::PutWatcher(watcher) => drop(self.watchers.insert(watcher.presentity, watcher)),
+            Change::RemoveWatcher(presentity) => drop(self.watchers.remove(&presentity)),
             Change::KnownPeer(_)
             | Change::MarkRead(_)
             | Change::PutContact(_)
             | Change::RemoveContact(_)
             | Change::PutDeliveryRule(_)
-            | Change::RemoveDeliveryRule(_) => {
+            | Change::RemoveDeliveryRule(_)
+            | Change::PutAccessRule(_)
+            | Change::RemoveAccessRule(_)
+            | Change::Visibility(_) => {
                 unreachable!("the driver makes these changes, not the node")
             }
         }

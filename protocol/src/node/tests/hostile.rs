@@ -6,8 +6,8 @@ use super::mesh::Mesh;
 use crate::{
     identity::Presentity,
     node::{
-        GossipToken, NodeInput, NodeOutput, OutgoingRequest, PersistToken, RequestFailure, RequestToken,
-        Response, ResponseToken,
+        FetchOutcome, GossipToken, NodeInput, NodeOutput, OutgoingRequest, PersistToken, RequestFailure,
+        RequestToken, Response, ResponseToken,
     },
     presence::{
         reconciliation::{Difference, Digest},
@@ -15,7 +15,11 @@ use crate::{
         service::{ContactState, Evidence},
     },
     testing::{body, departing_record, keypair, presentity, record},
-    wire::frames::{MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
+    watcher::{
+        subscription::{SubscriptionEvent, SubscriptionReport, SubscriptionState},
+        watcher_information::VisibleTo,
+    },
+    wire::frames::{FetchAnswer, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -67,6 +71,16 @@ fn fetch(mesh: &mut Mesh) -> RequestToken {
             other => panic!("a request and no {other:?}"),
         }
     })
+}
+
+/// A record of the peer's own, and nothing else.
+fn notify(record: Vec<u8>) -> PresenceRequest {
+    PresenceRequest::Notify { record, subscription: None, key: None }
+}
+
+fn fetched(told: ToldRecord) -> Response {
+    let answer = FetchAnswer::Granted { key: None };
+    Response::Presence(PresenceResponse::Fetched { record: Some(told), answer })
 }
 
 fn told(record: &PresenceRecord) -> ToldRecord {
@@ -122,15 +136,9 @@ fn a_full_table_ignores_newcomers_and_blames_nobody() {
 fn a_notification_counts_only_if_it_is_about_its_sender() {
     let mut mesh = Mesh::row(2);
     let goodbye_of_another = departing_record(&keypair(3), 9, 9).bytes().to_vec();
-    assert_eq!(
-        answer(&mut mesh, PresenceRequest::Notify { record: goodbye_of_another }),
-        PresenceResponse::Notified
-    );
+    assert_eq!(answer(&mut mesh, notify(goodbye_of_another)), PresenceResponse::Notified);
     assert_eq!(mesh.node(0).record(&presentity(&keypair(3))), None);
-    assert_eq!(
-        answer(&mut mesh, PresenceRequest::Notify { record: vec![1; 90] }),
-        PresenceResponse::Notified
-    );
+    assert_eq!(answer(&mut mesh, notify(vec![1; 90])), PresenceResponse::Notified);
     assert_eq!((mesh.refused(0, "not-the-sender's"), mesh.refused(0, "malformed")), (1, 1));
 }
 
@@ -140,7 +148,7 @@ fn a_goodbye_that_its_sender_notified_of_is_gossiped_on_once() {
     let (from, goodbye) = (mesh.who(1), departing_record(&keypair(2), 9, 9).bytes().to_vec());
     let mut notified = |record: &[u8]| {
         mesh.with(0, |node, now| {
-            let request = OutgoingRequest::Presence(PresenceRequest::Notify { record: record.to_vec() });
+            let request = OutgoingRequest::Presence(notify(record.to_vec()));
             node.handle(now, NodeInput::Request { token: ResponseToken(7), from, request });
             std::iter::from_fn(|| node.poll_output()).collect::<Vec<_>>()
         })
@@ -179,14 +187,14 @@ fn records_that_a_peer_tells_are_verified_and_their_ages_are_clamped() {
 fn a_fetch_that_is_answered_with_somebody_elses_record_is_counted_and_of_no_effect() {
     let mut mesh = Mesh::row(2);
     let stranger = record(&keypair(3), 1, 1);
-    let response = Response::Presence(PresenceResponse::Fetched { record: Some(told(&stranger)) });
-    answered(&mut mesh, fetch, response);
+    answered(&mut mesh, fetch, fetched(told(&stranger)));
     assert_eq!(contact(&mesh, stranger.presentity()), None);
     let mut forged = told(&record(&keypair(2), 9, 9));
     *forged.record.last_mut().unwrap() ^= 1;
-    answered(&mut mesh, fetch, Response::Presence(PresenceResponse::Fetched { record: Some(forged) }));
+    answered(&mut mesh, fetch, fetched(forged));
     assert_eq!((mesh.refused(0, "not-the-asked-for"), mesh.refused(0, "forged")), (1, 1));
-    assert!(mesh.seat(0).fetched.values().all(|direct| !direct) && mesh.seat(0).fetched.len() == 2);
+    let outcomes: Vec<_> = mesh.seat(0).fetched.values().copied().collect();
+    assert_eq!(outcomes, [FetchOutcome::Unanswered; 2]);
 }
 
 #[test]
@@ -277,16 +285,25 @@ fn a_fetch_or_subscription_is_answered_with_the_newest_record_and_its_age() {
     mesh.run(Duration::from_secs(30));
     let (own, other, nobody) = (mesh.who(0), mesh.who(1), presentity(&keypair(9)));
     let own_record = told(&mesh.node(0).own_record().unwrap().clone());
-    let fetched = answer(&mut mesh, PresenceRequest::Fetch { presentity: own });
-    assert_eq!(fetched, PresenceResponse::Fetched { record: Some(own_record.clone()) });
-    let PresenceResponse::Fetched { record: Some(told) } =
-        answer(&mut mesh, PresenceRequest::Fetch { presentity: other })
+    let visible_to = VisibleTo::Everybody;
+    let fetch = |presentity| PresenceRequest::Fetch { presentity, visible_to: VisibleTo::Everybody };
+    let granted = FetchAnswer::Granted { key: None };
+    let fetched = PresenceResponse::Fetched { record: Some(own_record.clone()), answer: granted };
+    assert_eq!(answer(&mut mesh, fetch(own)), fetched);
+    let PresenceResponse::Fetched { record: Some(told), answer: FetchAnswer::Known } =
+        answer(&mut mesh, fetch(other))
     else {
         panic!("it knows its neighbour");
     };
     assert!(told.elapsed_ms >= 30_000 && !told.lost);
-    let fetched = answer(&mut mesh, PresenceRequest::Fetch { presentity: nobody });
-    assert_eq!(fetched, PresenceResponse::Fetched { record: None });
-    let subscribed = answer(&mut mesh, PresenceRequest::Subscribe { seconds: 1 });
-    assert_eq!(subscribed, PresenceResponse::Subscribed { seconds: Some(60), record: Some(own_record) });
+    let fetched = PresenceResponse::Fetched { record: None, answer: FetchAnswer::Known };
+    assert_eq!(answer(&mut mesh, fetch(nobody)), fetched);
+    let subscription = SubscriptionReport {
+        state: SubscriptionState::Active,
+        event: SubscriptionEvent::Subscribe,
+        expires_seconds: 60,
+        retry_after_seconds: None,
+    };
+    let subscribed = PresenceResponse::Subscribed { subscription, record: Some(own_record), key: None };
+    assert_eq!(answer(&mut mesh, PresenceRequest::Subscribe { seconds: 1, visible_to }), subscribed);
 }

@@ -137,6 +137,7 @@ impl Mesh {
     }
 
     pub(super) fn input(&mut self, seat: usize, input: NodeInput) {
+        self.seats[seat].listen(&input);
         self.with(seat, |node, now| node.handle(now, input));
     }
 

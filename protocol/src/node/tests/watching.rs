@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use super::mesh::{Faults, Mesh};
 use crate::{
-    node::{NodeInput, Notice},
+    node::{FetchOutcome, NodeInput, Notice},
     presence::{publication::REFRESH_INTERVAL, record::NodeAddress, service::Transition},
-    watcher::subscription::{DURATION_MAX, SubscriptionState, WATCHES_MAX},
+    watcher::{
+        subscription::{DURATION_MAX, SubscriptionState},
+        watches::WATCHES_MAX,
+    },
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -40,9 +43,9 @@ fn rename(mesh: &mut Mesh, seat: usize, name: &str) {
     mesh.with(seat, |node, now| node.handle_set(now, document)).unwrap();
 }
 
-fn subscriber_notices(mesh: &Mesh, seat: usize) -> Vec<bool> {
+fn subscriber_notices(mesh: &Mesh, seat: usize) -> Vec<SubscriptionState> {
     let of = |notice: &Notice| match notice {
-        Notice::Subscriber { active, .. } => Some(*active),
+        Notice::Subscriber { state, .. } => Some(*state),
         _ => None,
     };
     mesh.seat(seat).notices.iter().filter_map(of).collect()
@@ -52,7 +55,7 @@ fn subscriber_notices(mesh: &Mesh, seat: usize) -> Vec<bool> {
 fn a_subscriber_is_notified_of_every_change_even_if_gossip_is_lost() {
     let mut mesh = watching();
     assert_eq!((state(&mesh), subscribers(&mesh)), (vec![SubscriptionState::Active], 1));
-    assert_eq!(subscriber_notices(&mesh, 1), [true]);
+    assert_eq!(subscriber_notices(&mesh, 1), [SubscriptionState::Active]);
     rename(&mut mesh, 1, "Roberta");
     mesh.run(Duration::from_millis(20));
     assert_eq!(mesh.transitions(0, 1), [Transition::Changed]);
@@ -88,7 +91,7 @@ fn a_subscription_is_renewed_for_as_long_as_it_is_wanted_and_then_given_back() {
     assert!(mesh.with(0, |node, now| node.handle_unwatch(now, who)));
     mesh.run(SECOND);
     assert_eq!((state(&mesh), subscribers(&mesh)), (vec![], 0));
-    assert_eq!(subscriber_notices(&mesh, 1), [true, false]);
+    assert_eq!(subscriber_notices(&mesh, 1), [SubscriptionState::Active, SubscriptionState::Terminated]);
 }
 
 #[test]
@@ -161,7 +164,7 @@ fn a_fetch_brings_the_newest_record_from_the_presentitys_own_node() {
     let who = mesh.who(1);
     let fetch = mesh.with(0, |node, now| node.handle_fetch(now, who));
     mesh.run(Duration::from_millis(20));
-    assert!(mesh.seat(0).fetched[&fetch]);
+    assert_eq!(mesh.seat(0).fetched[&fetch], FetchOutcome::Direct);
     assert_eq!(mesh.node(0).record(&who).unwrap().body().public.as_ref().unwrap().display_name, "Roberta");
     mesh.assert_nothing_stays_awaited();
 }
@@ -173,7 +176,7 @@ fn a_fetch_that_reaches_nobody_says_so_and_what_was_known_stays() {
     let who = mesh.who(1);
     let fetch = mesh.with(0, |node, now| node.handle_fetch(now, who));
     mesh.run(SECOND);
-    assert!(!mesh.seat(0).fetched[&fetch]);
+    assert_eq!(mesh.seat(0).fetched[&fetch], FetchOutcome::Unanswered);
     assert!(mesh.node(0).record(&who).is_some());
 }
 
@@ -184,5 +187,5 @@ fn whoever_said_goodbye_is_not_asked_and_what_was_known_is_given_at_once() {
     mesh.depart(1);
     mesh.run(SECOND);
     let fetch = mesh.with(0, |node, now| node.handle_fetch(now, who));
-    assert_eq!(mesh.seat(0).fetched.get(&fetch), Some(&false));
+    assert_eq!(mesh.seat(0).fetched.get(&fetch), Some(&FetchOutcome::Unanswered));
 }

@@ -2,12 +2,20 @@
 
 use hereabouts::storage::sqlite::Database;
 use hereabouts_protocol::{
-    durable::{StoredContact, StoredDeliveryRule},
+    durable::{StoredAccessRule, StoredContact, StoredDeliveryRule, StoredKey, StoredWatcher},
     message::{
         delivery_rules::{DeliveryRule, Whose},
         instant_message::FailureReason,
     },
-    presence::information::PresenceInformation,
+    presence::{
+        access_rules::{AccessRule, Audience},
+        information::PresenceInformation,
+        sealing::ViewKey,
+    },
+    watcher::{
+        subscription::{SubscriptionEvent, SubscriptionState},
+        watcher_information::{VisibleTo, Watcher},
+    },
 };
 
 use super::*;
@@ -112,8 +120,9 @@ fn change(random: &mut StdRng) -> Change {
         }
         53..60 => Change::MarkRead(key(number)),
         60..68 => Change::DeleteMessage(key(number)),
-        68..86 => Change::PutOutbox(outbox(number, outbox_state(random))),
-        86..91 => Change::RemoveOutbox(id(number)),
+        68..80 => Change::PutOutbox(outbox(number, outbox_state(random))),
+        80..85 => Change::RemoveOutbox(id(number)),
+        85..91 => watching_change(random, few),
         91..96 => {
             Change::PutContact(StoredContact { petname: few.to_string(), presentity: presentity(number) })
         }
@@ -121,6 +130,51 @@ fn change(random: &mut StdRng) -> Change {
         97 => Change::PutDeliveryRule(StoredDeliveryRule { whose: whose(few), rule: delivery_rule(number) }),
         98 => Change::RemoveDeliveryRule(whose(few)),
         _ => Change::PutContact(StoredContact { petname: String::new(), presentity: presentity(number) }),
+    }
+}
+
+/// One of the changes of what is stored of those who watch and are watched.
+fn watching_change(random: &mut StdRng, few: u16) -> Change {
+    let (who, audience) = (presentity(few), audience(few));
+    match random.random_range(0..7) {
+        0 => {
+            let rule = AccessRule { watchers: random.random(), ..AccessRule::default() };
+            Change::PutAccessRule(StoredAccessRule { audience, rule })
+        }
+        1 => Change::RemoveAccessRule(audience),
+        2 => Change::Visibility(VisibleTo::AllBut([who].into())),
+        3 => {
+            let key = ViewKey::restored([1; 8], random.random(), [2; 32]);
+            Change::PutKey(StoredKey { presentity: who, key, ends_at: UnixTime::from_millis(few.into()) })
+        }
+        4 => Change::RemoveKey(who),
+        5 => Change::PutWatcher(StoredWatcher { presentity: who, watcher: watcher(random) }),
+        _ => Change::RemoveWatcher(who),
+    }
+}
+
+fn watcher(random: &mut StdRng) -> Watcher {
+    let at = UnixTime::from_millis(random.random_range(0..9));
+    Watcher {
+        first_at: at,
+        last_at: at,
+        fetches: random.random(),
+        subscribes: 0,
+        refused: 1,
+        state: SubscriptionState::Waiting,
+        event: Some(SubscriptionEvent::Subscribe),
+        state_since: at,
+        fetched_at: [at].into(),
+        visible_to: VisibleTo::Everybody,
+    }
+}
+
+fn audience(number: u16) -> Audience {
+    match number {
+        0 => Audience::Anybody,
+        1 => Audience::Contacts,
+        2 => Audience::Strangers,
+        number => Audience::Watcher(presentity(number)),
     }
 }
 

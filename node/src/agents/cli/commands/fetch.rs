@@ -43,7 +43,7 @@ fn fields(fetched: &FetchedDocument, context: &Context, now: &Zoned) -> Fields {
         fields.add(label, value);
     }
     if presentity.tuples.is_empty() {
-        fields.add("tuples", "none: their document is withheld from you");
+        fields.add("tuples", "none: the document is withheld from you");
     }
     for tuple in &presentity.tuples {
         let status = output.paint(words::style(presentity), words::tuple_status(tuple));

@@ -13,7 +13,7 @@ use crate::{
         times::moment,
         words,
     },
-    local_api::documents::{SubscriptionsDocument, WatchStateWord},
+    local_api::documents::{SubscriptionEventWord, SubscriptionStateWord, SubscriptionsDocument},
 };
 
 pub(in crate::agents::cli) async fn run(context: &Context) -> Result<Exit> {
@@ -32,7 +32,7 @@ fn print(subscriptions: &SubscriptionsDocument, output: &Output, now: &Zoned) ->
         table.row([
             styled(NAME, words::person(&subscriber.subscriber)),
             plain("watches you"),
-            plain("active"),
+            plain(state(subscriber.state, subscriber.event)),
             styled(FAINT, moment(words::timestamp(subscriber.since), now)),
             styled(FAINT, moment(words::timestamp(subscriber.expires_at), now)),
             styled(FAINT, sanitise::line(&subscriber.subscriber.short_id)),
@@ -43,7 +43,7 @@ fn print(subscriptions: &SubscriptionsDocument, output: &Output, now: &Zoned) ->
         table.row([
             styled(NAME, words::person(&watch.presentity)),
             plain("you watch"),
-            plain(state(watch.state)),
+            plain(state(watch.state, watch.event)),
             styled(FAINT, moment(words::timestamp(watch.since), now)),
             styled(FAINT, until.unwrap_or_else(|| "-".to_owned())),
             styled(FAINT, sanitise::line(&watch.presentity.short_id)),
@@ -56,11 +56,16 @@ fn print(subscriptions: &SubscriptionsDocument, output: &Output, now: &Zoned) ->
     table.print(output)
 }
 
-const fn state(state: WatchStateWord) -> &'static str {
-    match state {
-        WatchStateWord::Pending => "pending",
-        WatchStateWord::Active => "active",
-        WatchStateWord::Terminated => "refused",
+/// Where a subscription stands, and if it has ended why.
+pub(super) const fn state(state: SubscriptionStateWord, event: SubscriptionEventWord) -> &'static str {
+    match (state, event) {
+        (SubscriptionStateWord::Pending, _) => "pending",
+        (SubscriptionStateWord::Active, _) => "active",
+        (SubscriptionStateWord::Waiting, _) => "waiting",
+        (SubscriptionStateWord::Terminated, SubscriptionEventWord::Rejected) => "refused",
+        (SubscriptionStateWord::Terminated, SubscriptionEventWord::Noresource) => "ended: they have too many",
+        (SubscriptionStateWord::Terminated, SubscriptionEventWord::Probation) => "ended: asked too often",
+        (SubscriptionStateWord::Terminated, _) => "ended",
     }
 }
 
@@ -76,9 +81,11 @@ mod tests {
         let subscriptions = serde_json::from_value(json!({
             "subscribers": [{
                 "id": "12D3KooWAAAAAAAA", "short_id": "AAAAAAAA", "name": "Alice", "petname": null,
+                "state": "active", "event": "subscribe",
                 "since": "2030-03-05T11:00:00.000Z", "expires_at": "2030-03-05T12:00:00.000Z" }],
             "watching": [{ "id": "12D3KooWBBBBBBBB", "short_id": "BBBBBBBB", "name": "Bob", "petname": null,
-                "state": "pending", "since": "2030-03-05T11:01:00.000Z", "expires_at": null }],
+                "state": "pending", "event": "subscribe", "contact": false,
+                "since": "2030-03-05T11:01:00.000Z", "expires_at": null }],
         }))
         .unwrap();
         let written = Written::default();

@@ -123,7 +123,7 @@ fn is_late(event: &PresentityDocument, shown: &PresentityDocument) -> bool {
 }
 
 /// Whether a WATCHER would tell two states apart. Versions, ages and evidence change with mere refreshes.
-fn differs(one: &PresentityDocument, other: &PresentityDocument) -> bool {
+pub(super) fn differs(one: &PresentityDocument, other: &PresentityDocument) -> bool {
     let seen = |presentity: &PresentityDocument| {
         let PresentityDocument { name, contact, tuples, note, activities, until, extensions, .. } =
             presentity.clone();
@@ -132,7 +132,7 @@ fn differs(one: &PresentityDocument, other: &PresentityDocument) -> bool {
     seen(one) != seen(other)
 }
 
-fn print_state(context: &Context, presentity: &PresentityDocument) -> Result<()> {
+pub(super) fn print_state(context: &Context, presentity: &PresentityDocument) -> Result<()> {
     let output = &context.output;
     if output.json {
         output.document_line(presentity)?;

@@ -20,6 +20,30 @@ fn a_new_store_holds_nothing() {
     assert_eq!(inbox(&database), []);
 }
 
+/// Those of what is kept of those who watch and are watched, and what must not be left of them.
+fn watching_changes() -> Vec<Change> {
+    vec![
+        Change::PutAccessRule(access_rule(Audience::Watcher(presentity(7)), Handling::PoliteBlock)),
+        Change::PutAccessRule(access_rule(Audience::Strangers, Handling::Block)),
+        Change::PutAccessRule(access_rule(Audience::Strangers, Handling::Confirm)),
+        Change::PutAccessRule(access_rule(Audience::Anybody, Handling::Block)),
+        Change::PutAccessRule(access_rule(Audience::Contacts, Handling::Allow)),
+        Change::RemoveAccessRule(Audience::Contacts),
+        Change::Visibility(VisibleTo::AllBut([presentity(1)].into())),
+        Change::Visibility(VisibleTo::Nobody),
+        Change::PutKey(view_key(2, 0)),
+        Change::PutKey(view_key(1, 1)),
+        Change::PutKey(view_key(1, u32::MAX)),
+        Change::PutKey(view_key(3, 1)),
+        Change::RemoveKey(presentity(3)),
+        Change::PutWatcher(watcher(3, 0)),
+        Change::PutWatcher(watcher(1, 3)),
+        Change::PutWatcher(watcher(1, 4)),
+        Change::PutWatcher(watcher(2, 4)),
+        Change::RemoveWatcher(presentity(2)),
+    ]
+}
+
 #[test]
 fn every_kind_of_state_reads_back_equal_after_a_restart() {
     let place = Place::new();
@@ -37,6 +61,14 @@ fn every_kind_of_state_reads_back_equal_after_a_restart() {
             delivery_rule(Whose::Strangers, 1),
             delivery_rule(Whose::Sender(presentity(7)), 3),
         ],
+        access_rules: vec![
+            access_rule(Audience::Anybody, Handling::Block),
+            access_rule(Audience::Strangers, Handling::Confirm),
+            access_rule(Audience::Watcher(presentity(7)), Handling::PoliteBlock),
+        ],
+        visible_to: VisibleTo::Nobody,
+        keys: vec![view_key(1, u32::MAX), view_key(2, 0)],
+        watchers: vec![watcher(1, 4), watcher(3, 0)],
     };
     let (database, _) = place.open();
     let mut changes = vec![
@@ -69,6 +101,7 @@ fn every_kind_of_state_reads_back_equal_after_a_restart() {
         Change::PutDeliveryRule(delivery_rule(Whose::Sender(presentity(8)), 4)),
         Change::RemoveDeliveryRule(Whose::Sender(presentity(8))),
     ];
+    changes.extend(watching_changes());
     // Each entry was queued before it came to its end.
     changes.extend(expected.outbox.iter().map(|entry| {
         let earlier = OutboxEntry { attempts: 0, state: OutboxState::Queued, ..entry.clone() };

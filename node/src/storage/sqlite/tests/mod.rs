@@ -9,15 +9,23 @@ use std::path::PathBuf;
 use futures::executor::block_on;
 use hereabouts_protocol::{
     durable::{
-        Change, Durability, MessageKey, OutboxEntry, OutboxState, Outcome, Restored, StoredContact,
-        StoredDeliveryRule, StoredMessage,
+        Change, Durability, MessageKey, OutboxEntry, OutboxState, Outcome, Restored, StoredAccessRule,
+        StoredContact, StoredDeliveryRule, StoredKey, StoredMessage, StoredWatcher,
     },
     identity::{InboxAddress, Presentity, Realm},
     message::{
         delivery_rules::{DeliveryAction, DeliveryRule, Whose},
         instant_message::{InstantMessage, MessageId},
     },
+    presence::{
+        access_rules::{AccessRule, Audience, Handling, Transformations},
+        sealing::ViewKey,
+    },
     time::UnixTime,
+    watcher::{
+        subscription::{SubscriptionEvent, SubscriptionState},
+        watcher_information::{VisibleTo, Watcher},
+    },
 };
 use tempfile::TempDir;
 
@@ -117,6 +125,37 @@ fn contact(petname: &str, number: u16) -> StoredContact {
 }
 
 /// A rule that says something of everything that a rule says, and so much a minute.
+fn access_rule(audience: Audience, handling: Handling) -> StoredAccessRule {
+    let grants = Transformations {
+        tuples: Some(["inbox".parse().unwrap()].into()),
+        notes: false,
+        ..Transformations::default()
+    };
+    StoredAccessRule { audience, rule: AccessRule { handling, grants, watchers: true } }
+}
+
+fn view_key(number: u16, step: u32) -> StoredKey {
+    let key = ViewKey::restored([number.to_be_bytes()[1]; 8], step, [0xfe; 32]);
+    StoredKey { presentity: presentity(number), key, ends_at: UnixTime::from_millis(u64::MAX) }
+}
+
+fn watcher(number: u16, fetches: u32) -> StoredWatcher {
+    let at = UnixTime::from_millis(number.into());
+    let watcher = Watcher {
+        first_at: at,
+        last_at: at,
+        fetches,
+        subscribes: 2,
+        refused: 3,
+        state: SubscriptionState::Waiting,
+        event: Some(SubscriptionEvent::Timeout),
+        state_since: at,
+        fetched_at: [at, at].into(),
+        visible_to: VisibleTo::AllBut([presentity(9)].into()),
+    };
+    StoredWatcher { presentity: presentity(number), watcher }
+}
+
 fn delivery_rule(whose: Whose, per_minute: u32) -> StoredDeliveryRule {
     let rule = DeliveryRule {
         action: DeliveryAction::Ignore,

@@ -59,8 +59,11 @@ impl Mesh {
                 let stored = (!cannot_say).then(|| self.seats[seat].disk.remembers(&key));
                 self.later(seat, run, Event::Input(NodeInput::Recalled { token, stored }));
             }
-            NodeOutput::Fetched { token, direct } => {
-                assert_eq!(self.seats[seat].fetched.insert(token, direct), None, "fetched twice");
+            NodeOutput::Fetched { token, outcome } => {
+                assert_eq!(self.seats[seat].fetched.insert(token, outcome), None, "fetched twice");
+            }
+            NodeOutput::FetchedWatchers { token, watchers } => {
+                assert_eq!(self.seats[seat].watchers.insert(token, watchers), None, "fetched twice");
             }
             NodeOutput::Sent { id, outcome } => self.seats[seat].sent.entry(id).or_default().push(outcome),
             NodeOutput::Addresses { presentity, addresses } => {
@@ -154,6 +157,7 @@ fn kind(request: &OutgoingRequest) -> &'static str {
         OutgoingRequest::Presence(PresenceRequest::Subscribe { .. }) => "subscribe",
         OutgoingRequest::Presence(PresenceRequest::Notify { .. }) => "notify",
         OutgoingRequest::Presence(PresenceRequest::Tell { .. }) => "tell",
+        OutgoingRequest::Presence(PresenceRequest::FetchWatchers) => "fetch-watchers",
         OutgoingRequest::Message(_) => "message",
     }
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use super::Mesh;
 use crate::{
-    durable::OutboxState,
+    durable::{OutboxState, StoredContact},
     message::{
         instant_message::MessageId,
         outbox::{Draft, Recipient},
     },
-    node::Notice,
+    node::{AccessError, NodeInput, Notice},
     presence::{
+        access_rules::{AccessRule, Audience},
         record::PresenceRecord,
         service::{ContactState, Evidence, PresentityView, Transition},
     },
@@ -107,6 +108,38 @@ impl Mesh {
             queue: false,
             lifetime: Duration::from_secs(3600),
         }
+    }
+
+    /// Sets an ACCESS RULE as a driver would: checked, stored, then told.
+    pub(in crate::node::tests) fn rule(
+        &mut self,
+        seat: usize,
+        audience: Audience,
+        rule: Option<AccessRule>,
+    ) -> Result<(), AccessError> {
+        let checked = rule.clone();
+        self.with(seat, |node, now| node.check_access_rule(now, audience, checked))?;
+        let rules = &mut self.seats[seat].disk.access_rules;
+        match &rule {
+            Some(rule) => drop(rules.insert(audience, rule.clone())),
+            None => drop(rules.remove(&audience)),
+        }
+        self.input(seat, NodeInput::AccessRule(audience, rule));
+        Ok(())
+    }
+
+    /// Gives `other` a petname.
+    pub(in crate::node::tests) fn befriend(&mut self, seat: usize, other: usize) {
+        let contact = StoredContact { petname: format!("friend {other}"), presentity: self.who(other) };
+        self.seats[seat].disk.contacts.insert(contact.petname.clone(), contact.presentity);
+        self.input(seat, NodeInput::ContactPut(contact));
+    }
+
+    /// Takes the petname of `other` back.
+    pub(in crate::node::tests) fn unfriend(&mut self, seat: usize, other: usize) {
+        let petname = format!("friend {other}");
+        self.seats[seat].disk.contacts.remove(&petname);
+        self.input(seat, NodeInput::ContactRemoved(petname));
     }
 
     pub(in crate::node::tests) fn refused(&self, seat: usize, reason: &str) -> u64 {

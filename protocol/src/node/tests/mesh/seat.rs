@@ -8,11 +8,12 @@ use crate::{
     identity::Presentity,
     message::instant_message::MessageId,
     node::{
-        FetchToken, GossipToken, Node, NodeLimits, Notice, RequestToken, ResponseToken, SentOutcome,
-        tests::disk::Disk,
+        FetchOutcome, FetchToken, GossipToken, Node, NodeInput, NodeLimits, Notice, OutgoingRequest,
+        RequestToken, Response, ResponseToken, SentOutcome, WatchersToken, tests::disk::Disk,
     },
     presence::record::{NodeAddress, Version},
     time::Timestamp,
+    wire::{codec, frames::WatcherReport},
 };
 
 /// A node, what it runs on, and what it said to its principal.
@@ -22,7 +23,10 @@ pub(in crate::node::tests) struct Seat {
     pub(in crate::node::tests) disk: Disk,
     pub(in crate::node::tests) notices: Vec<Notice>,
     pub(in crate::node::tests) sent: BTreeMap<MessageId, Vec<SentOutcome>>,
-    pub(in crate::node::tests) fetched: BTreeMap<FetchToken, bool>,
+    pub(in crate::node::tests) fetched: BTreeMap<FetchToken, FetchOutcome>,
+    pub(in crate::node::tests) watchers: BTreeMap<WatchersToken, Option<Vec<WatcherReport>>>,
+    /// Everything that others sent it, encoded, if it is listened to.
+    pub(in crate::node::tests) heard: Option<Vec<Vec<u8>>>,
     /// Where others can be reached, as their records say.
     pub(in crate::node::tests) addresses: BTreeMap<Presentity, Vec<NodeAddress>>,
     /// Requests that it made, by their kind.
@@ -49,6 +53,8 @@ impl Seat {
             notices: Vec::new(),
             sent: BTreeMap::new(),
             fetched: BTreeMap::new(),
+            watchers: BTreeMap::new(),
+            heard: None,
             addresses: BTreeMap::new(),
             asked: BTreeMap::new(),
             node: None,
@@ -61,6 +67,26 @@ impl Seat {
             unpublished: None,
             highest: BTreeMap::new(),
         }
+    }
+
+    pub(super) fn listen(&mut self, input: &NodeInput) {
+        let Some(heard) = &mut self.heard else { return };
+        heard.extend(match input {
+            NodeInput::Gossip { bytes, .. } => Some(bytes.clone()),
+            NodeInput::Request { request: OutgoingRequest::Presence(request), .. } => {
+                Some(codec::encode(request))
+            }
+            NodeInput::Request { request: OutgoingRequest::Message(request), .. } => {
+                Some(codec::encode(request))
+            }
+            NodeInput::Response { response: Response::Presence(response), .. } => {
+                Some(codec::encode(response))
+            }
+            NodeInput::Response { response: Response::Message(response), .. } => {
+                Some(codec::encode(response))
+            }
+            _ => None,
+        });
     }
 
     pub(super) fn token(&mut self) -> u64 {

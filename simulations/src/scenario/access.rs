@@ -1,0 +1,33 @@
+//! `[access]`: some presentities have ACCESS RULES, and everybody else watches them.
+
+use serde::Serialize;
+
+use super::quantity::Amount;
+use super::reader::{Read, Section};
+
+/// `[access]`: guarded PRESENTITIES, whose watchers are granted different things.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Access {
+    /// How many PRESENTITIES are guarded: nothing of them goes in the clear, every other node has a
+    /// petname for them, and a rule is drawn for each: everything, status only, confirm, blocked, or politely
+    /// blocked. Default 10 %; at least one and not all.
+    pub guarded: Amount,
+    /// Status changes of guarded PRESENTITIES in all, beside those of the workload, spread over `duration`
+    /// evenly with jitter. Default 0; range 0 to 100,000.
+    pub changes: usize,
+    /// Changes of one such rule, spread in the same way. Default 0; range 0 to 100,000. More:
+    /// keys are rotated more often.
+    pub rule_changes: usize,
+}
+
+impl Access {
+    pub(super) const FIELDS: &'static [&'static str] = &["guarded", "changes", "rule_changes"];
+
+    pub(super) fn read(section: &Section<'_>) -> Read<Self> {
+        Ok(Self {
+            guarded: section.amount("guarded")?.unwrap_or(Amount::Share(0.1)),
+            changes: section.count("changes", 0..=100_000)?.unwrap_or(0),
+            rule_changes: section.count("rule_changes", 0..=100_000)?.unwrap_or(0),
+        })
+    }
+}
