@@ -14,10 +14,12 @@
 //! | [`message`] | INSTANT MESSAGE, INSTANT INBOX, SENDER, INSTANT MESSAGE SERVICE |
 //! | [`wire`] | PRESENCE PROTOCOL, INSTANT MESSAGE PROTOCOL |
 //! | [`overlay`] | none: the serverless shape's own, which peers a node links with and dials |
+//! | [`formats`] | none: how the values are written for other programs |
 //! | [`durable`] | what must outlive the process |
 //! | [`node`] | one node: the machines together |
 
 pub mod durable;
+pub mod formats;
 pub mod identity;
 pub mod message;
 pub mod node;

@@ -40,6 +40,7 @@ shipped![
     "churn",
     "fault-mix",
     "watchers",
+    "revocation",
     "recorders",
     "message-storm",
     "spam-flood",

@@ -65,6 +65,7 @@ impl Watches {
             since: now,
             ends: None,
             ask_at: None,
+            asked_at: None,
         };
         self.watches.insert(presentity, watch);
         if in_reach {
@@ -141,14 +142,15 @@ impl Watches {
             // That it ended by a request of our own is the answer to an earlier watch.
             let after = report.retry_after_seconds.map(|seconds| Duration::from_secs(seconds.into()));
             let usual = match report.event {
-                SubscriptionEvent::Deactivated => RETRY_INVITED,
+                SubscriptionEvent::Deactivated => Duration::ZERO,
                 SubscriptionEvent::Rejected => RETRY_REJECTED,
                 _ => RETRY_LATER,
             };
             watch.state = SubscriptionState::Terminated;
             watch.event = report.event;
             watch.ends = None;
-            watch.ask_at = Some(now + after.unwrap_or(usual).clamp(RETRY_INVITED, RETRY_REJECTED));
+            let soonest = watch.asked_at.map_or(now, |asked| asked + ASK_INTERVAL);
+            watch.ask_at = Some(soonest.max(now + after.unwrap_or(usual).min(RETRY_REJECTED)));
         }
         true
     }
@@ -219,6 +221,7 @@ impl Watches {
         if let Some(watch) = self.watches.get_mut(&presentity) {
             // Should neither answer nor failure be reported, this asks again.
             watch.ask_at = Some(now + RETRY_UNANSWERED);
+            watch.asked_at = Some(now);
             self.outputs.push_back(WatchOutput { presentity, duration: DURATION_MAX });
         }
     }
@@ -288,12 +291,13 @@ struct Watch {
     since: Timestamp,
     ends: Option<Timestamp>,
     ask_at: Option<Timestamp>,
+    asked_at: Option<Timestamp>,
 }
 
 /// Presentities that one node watches. RFC 2779 2.2.4 asks for hundreds.
 pub const WATCHES_MAX: usize = 1024;
-/// The presentity's node says that asking helps now; it cannot make this one ask faster than once a second.
-const RETRY_INVITED: Duration = Duration::from_secs(1);
+/// No presentity's node can make this one ask more often, whatever it says.
+const ASK_INTERVAL: Duration = Duration::from_secs(1);
 const RETRY_UNANSWERED: Duration = Duration::from_secs(60);
 /// RFC 6665 has a rejected watcher ask no more; rules may change, though, and nobody else would say so.
 const RETRY_REJECTED: Duration = Duration::from_secs(60 * 60);

@@ -108,6 +108,19 @@ fn every_other_end_is_asked_about_again_when_its_reason_suggests_or_the_node_say
 }
 
 #[test]
+fn one_that_was_refused_long_ago_asks_at_once_when_it_is_invited() {
+    let mut watches = watching();
+    let who = presentity(&alice());
+    watches.handle_report(at(1), who, rejected());
+    let invited = SubscriptionReport::ended(SubscriptionEvent::Deactivated, None);
+    watches.handle_report(at(30), who, invited);
+    watches.handle_timeout(at(30));
+    assert_eq!(asked(&mut watches), [3600]);
+    watches.handle_report(at(30), who, invited);
+    assert_eq!(watches.poll_timeout(), Some(at(31)), "and not more often than once a second");
+}
+
+#[test]
 fn a_request_that_the_principal_decides_on_is_renewed_too_and_what_is_said_later_is_taken_over() {
     let mut watches = watching();
     let who = presentity(&alice());

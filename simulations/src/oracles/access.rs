@@ -68,6 +68,8 @@ pub(super) struct Access {
     guarded: BTreeMap<Presentity, Guarded>,
     /// What each node shows of each: its number, and what of the document it sees.
     shown: HashMap<(usize, Presentity), Seen>,
+    /// From a change, or a grant that came later, until a watcher that is granted everything shows it.
+    pub(super) latencies: super::Latencies,
 }
 
 #[derive(Debug, Default)]
@@ -180,9 +182,28 @@ impl Access {
         grants.into_iter().any(|one| one.grant == Grant::Everything && one.span.meets(stood))
     }
 
-    /// A node shows something of a guarded presentity.
-    pub(super) fn shows(&mut self, node: usize, of: Presentity, seen: Seen) {
-        self.shown.insert((node, of), seen);
+    /// A node that runs since `started_at` shows something of a guarded presentity.
+    pub(super) fn shows(
+        &mut self,
+        (node, watcher): (usize, Presentity),
+        of: Presentity,
+        seen: Seen,
+        started_at: u64,
+    ) {
+        let before = self.shown.insert((node, of), seen);
+        if before == Some(seen) {
+            return;
+        }
+        let Seen::Change(change) = seen else { return };
+        let Some(guarded) = self.guarded.get(&of) else { return };
+        let grants = guarded.grants.get(&watcher).into_iter().flatten();
+        let granted = grants.filter(|one| one.grant == Grant::Everything).map(|one| one.span.from).max();
+        if let (Some(changed), Some(granted)) = (guarded.changes.get(&change), granted)
+            && changed.from > started_at
+        {
+            let due = changed.from.max(granted);
+            self.latencies.push(virtual_now().saturating_sub(due) as f64 / 1e6);
+        }
     }
 
     /// A node does not run any more.

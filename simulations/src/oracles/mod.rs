@@ -398,6 +398,7 @@ impl Oracles {
             counts: counts.collect(),
             sometimes: state.sometimes.clone(),
             changes: state.changes.clone(),
+            guarded_changes: state.access.latencies.clone(),
             leaves: state.leaves.clone(),
             losses: state.losses.clone(),
             unseen_departures: state.subjects.iter().filter(|subject| subject.departure.is_some()).count(),
@@ -424,6 +425,9 @@ pub struct Findings {
     pub sometimes: BTreeMap<Sometimes, u64>,
     /// From publishing until a live node shows it, in milliseconds, for each change and node.
     pub changes: Latencies,
+    /// The same for guarded presentities and those who are granted everything; from the grant, if that came
+    /// later.
+    pub guarded_changes: Latencies,
     /// From a goodbye until the last live node shows it, in milliseconds.
     pub leaves: Latencies,
     /// From a death until the last live node shows it, in milliseconds.
@@ -482,11 +486,12 @@ impl State {
         let of = view.presentity;
         self.told(now, node, &format!("{how} {of:?} {incarnation}.{sequence}"));
         let seen = Seen::of(view.information.as_ref());
-        if let (Seen::Change(change), Some(subject)) = (seen, self.subjects.get(node)) {
-            let watcher = subject.presentity;
+        let Some(subject) = self.subjects.get(node) else { return };
+        let (watcher, started_at) = (subject.presentity, subject.started_at);
+        if let Seen::Change(change) = seen {
             self.check_seen(now, &format!("node {node}"), watcher, of, change);
         }
-        self.access.shows(node, of, seen);
+        self.access.shows((node, watcher), of, seen, started_at);
         self.access_wrong = None;
     }
 

@@ -253,6 +253,12 @@ fn check_bounds(scenario: &Scenario) -> Check {
         ("change_all", expect.change_all.is_some(), workload.all_changes(), "changes"),
         ("message_p99", expect.message_p99.is_some(), workload.messages, "messages"),
     ];
+    let guarded = scenario.access.as_ref().map_or(0, |access| access.changes);
+    if expect.guarded_change_p99.is_some() && guarded == 0 {
+        let words = "`guarded_change_p99` is demanded, but no guarded PRESENTITY changes".to_owned();
+        let remedy = "`changes` in [access] above 0";
+        return Err(contradiction("expect", "guarded_change_p99", words, remedy));
+    }
     for (field, is_demanded, count, what) in measured {
         if is_demanded && count == 0 {
             let words = format!("`{field}` is demanded, but there are no {what} to measure");

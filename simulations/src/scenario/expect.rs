@@ -78,6 +78,10 @@ pub struct Expect {
     /// From a change until the last live node shows it, for the worst change.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "quantity::duration_text_option")]
     pub change_all: Option<Duration>,
+    /// From a change of a guarded PRESENTITY, or a grant that came later, until a watcher that is granted
+    /// everything shows it: the 99th percentile.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "quantity::duration_text_option")]
+    pub guarded_change_p99: Option<Duration>,
     /// From a node's goodbye until all live nodes show it not present, for the worst one.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "quantity::duration_text_option")]
     pub leave_seen: Option<Duration>,
@@ -131,6 +135,7 @@ impl Default for Expect {
             change_p50: None,
             change_p99: None,
             change_all: None,
+            guarded_change_p99: None,
             leave_seen: None,
             loss_seen: None,
             converged_within: None,
@@ -155,6 +160,7 @@ impl Expect {
         "change_p50",
         "change_p99",
         "change_all",
+        "guarded_change_p99",
         "leave_seen",
         "loss_seen",
         "converged_within",
@@ -178,6 +184,7 @@ impl Expect {
             change_p50: bound("change_p50")?,
             change_p99: bound("change_p99")?,
             change_all: bound("change_all")?,
+            guarded_change_p99: bound("guarded_change_p99")?,
             leave_seen: bound("leave_seen")?,
             loss_seen: bound("loss_seen")?,
             converged_within: bound("converged_within")?,

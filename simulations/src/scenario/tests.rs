@@ -46,7 +46,7 @@ fn everything() -> String {
     }
     text += "[expect]\njoined_within = \"5s\"\nchange_p50 = \"10ms\"\nchange_p99 = \"20ms\"\n";
     text += "change_all = \"2s\"\nleave_seen = \"1s\"\nloss_seen = \"2s\"\nconverged_within = \"5s\"\n";
-    text += "heal_cost = 4.0\n";
+    text += "heal_cost = 4.0\nguarded_change_p99 = \"1s\"\n";
     text += "false_lost = 0\nmessage_p99 = \"50ms\"\ncopies = 4\nidle_bytes_per_second = 400.0\n";
     text += "join_announcements = 80.0\nidle_announcements_per_second = 1.0\ndials_per_second = 64\n";
     text += "departures = false\nfails = \"safety\"\n";

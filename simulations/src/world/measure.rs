@@ -144,6 +144,8 @@ impl World {
             [millis(expect.change_p50), millis(expect.change_p99)],
         );
         metrics.add("change, last node", "ms", most(&findings.changes), millis(expect.change_all), None);
+        let bound = millis(expect.guarded_change_p99);
+        metrics.quantiles("guarded change", &findings.guarded_changes, [None, bound]);
         metrics.add("leave seen by all", "ms", most(&findings.leaves), millis(expect.leave_seen), None);
         let least = "no less than a round trip and a timeout".to_owned();
         metrics.add("death seen by all", "ms", most(&findings.losses), millis(expect.loss_seen), Some(least));
