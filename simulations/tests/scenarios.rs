@@ -51,7 +51,11 @@ small![
     ten_starved_nodes: "starved-nodes",
     two_hours_of_churn: "churn",
     a_mix_of_faults: "fault-mix",
+    watchers_with_mixed_rules: "watchers",
+    grants_taken_back: "revocation",
+    hostile_recorders: "recorders",
     a_message_storm: "message-storm",
+    a_flood_of_spam: "spam-flood",
     forgers: "forgers",
     false_accusers: "false-accusers",
 ];
