@@ -160,12 +160,13 @@ fn a_key_holder_reads_the_last_state_of_one_who_is_out_of_contact_also_after_a_r
 /// it shows, the state of its subscription, and the exit code of a message.
 fn experience(watcher: &Node, presentity: &Node) -> (i32, String, String, i32) {
     watcher.json(&["contact", "add", "them", presentity.id()]);
-    let watching = |all: &Value| all["watching"][0]["state"] == "active";
+    let state = |all: &Value| all.pointer("/watching/0/state").and_then(Value::as_str).map(str::to_owned);
+    let watching = |all: &Value| state(all).as_deref() == Some("active");
     let subscriptions = watcher.wait_json(&["subscriptions"], "the subscription is active", watching);
     let fetched = watcher.cli(&["fetch", presentity.id()]);
     let seen = watcher.wait_who("it shows a closed one", |who| status(who, presentity) == Some("closed"));
     let sent = watcher.cli(&["send", presentity.id(), "hello"]);
-    let state = subscriptions["watching"][0]["state"].as_str().unwrap_or_default().to_owned();
+    let state = state(&subscriptions).unwrap_or_default();
     watcher.json(&["contact", "remove", "them"]);
     let status = status(&seen, presentity).unwrap_or_default().to_owned();
     (fetched.code.unwrap_or(-1), status, state, sent.code.unwrap_or(-1))
@@ -174,31 +175,33 @@ fn experience(watcher: &Node, presentity: &Node) -> (i32, String, String, i32) {
 /// Waits until `watcher` shows this note of `presentity`, or none.
 fn wait_note(watcher: &Node, presentity: &Node, note: Option<&str>) {
     watcher.wait_who("the note", |who| {
-        let shown = entry(who, presentity.id()).map(|entry| entry["note"]["text"].as_str());
+        let shown =
+            entry(who, presentity.id()).map(|entry| entry.pointer("/note/text").and_then(Value::as_str));
         shown == Some(note)
     });
 }
 
 fn status<'who>(who: &'who Value, of: &Node) -> Option<&'who str> {
-    entry(who, of.id())?["tuples"].get(0)?["status"]["basic"].as_str()
+    entry(who, of.id())?.pointer("/tuples/0/status/basic")?.as_str()
 }
 
 /// State and event of the first subscription to `presentity`.
 fn subscription(watcher: &Node, presentity: &Node) -> (String, String) {
     let subscriptions = watcher.json(&["subscriptions"]);
-    let watching = subscriptions["watching"].as_array().into_iter().flatten();
-    let mut of_it = watching.filter(|watch| watch["id"] == presentity.id());
-    let watch = of_it.next().cloned().unwrap_or_default();
-    let text = |field: &str| watch[field].as_str().unwrap_or_default().to_owned();
+    let mut watching = subscriptions.get("watching").and_then(Value::as_array).into_iter().flatten();
+    let is_it = |watch: &&Value| watch.get("id").and_then(Value::as_str) == Some(presentity.id());
+    let watch = watching.find(is_it).cloned().unwrap_or_default();
+    let text = |field: &str| watch.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
     (text("state"), text("event"))
 }
 
 fn watcher<'all>(watchers: &'all Value, who: &Node) -> Option<&'all Value> {
-    watchers["watchers"].as_array()?.iter().find(|watcher| watcher["id"] == who.id())
+    let all = watchers.get("watchers")?.as_array()?;
+    all.iter().find(|watcher| watcher.get("id").and_then(Value::as_str) == Some(who.id()))
 }
 
 fn kind<'all>(watchers: &'all Value, who: &Node) -> Option<&'all str> {
-    watcher(watchers, who)?["kind"].as_str()
+    watcher(watchers, who)?.get("kind")?.as_str()
 }
 
 /// Whether any file of a node's home holds these words.

@@ -151,7 +151,7 @@ mod tests {
         }
     }
 
-    const ENDPOINTS: [&str; 31] = [
+    const ENDPOINTS: [&str; 36] = [
         "DELETE /v1/access-rules/{whom}",
         "DELETE /v1/contacts/{petname}",
         "DELETE /v1/delivery-rules/{whose}",
@@ -162,6 +162,10 @@ mod tests {
         "GET /v1/contacts",
         "GET /v1/delivery-rules",
         "GET /v1/events",
+        "GET /v1/formats/cpim/{id}",
+        "GET /v1/formats/pidf/{who}",
+        "GET /v1/formats/presence-rules",
+        "GET /v1/formats/winfo",
         "GET /v1/inbox",
         "GET /v1/inbox/{id}",
         "GET /v1/node",
@@ -180,6 +184,7 @@ mod tests {
         "PUT /v1/access-rules/{whom}",
         "PUT /v1/contacts/{petname}",
         "PUT /v1/delivery-rules/{whose}",
+        "PUT /v1/formats/pidf",
         "PUT /v1/presence",
         "PUT /v1/subscriptions/{who}",
         "PUT /v1/visibility",

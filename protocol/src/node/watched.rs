@@ -129,6 +129,7 @@ impl Node {
             let answer = FetchAnswer::TooFast { retry_after_ms: millis(after) };
             return PresenceResponse::Fetched { record: None, answer };
         }
+        self.publication.handle_asked(now);
         let answer = match self.handling(&from) {
             Handling::Block => FetchAnswer::Refused,
             Handling::Confirm => FetchAnswer::Unconfirmed,
@@ -156,6 +157,7 @@ impl Node {
             let subscription = stands.unwrap_or_else(later);
             return PresenceResponse::Subscribed { subscription, record: None, key: None };
         }
+        self.publication.handle_asked(now);
         let subscription = self.subscribers.handle_subscribe(now, from, asked, self.handling(&from));
         let given = subscription.state == SubscriptionState::Active;
         if !asked.is_zero() {

@@ -198,6 +198,15 @@ impl Publication {
         changed
     }
 
+    /// A watcher asks. What other rules make is published before it is answered, if that waits: a key that
+    /// opens nothing yet would be of no use to it.
+    pub fn handle_asked(&mut self, now: Timestamp) {
+        if self.record.is_some() && !self.departed && self.views.awaits_record() {
+            // The rules were found to fit before they were set.
+            let _ = self.publish(now);
+        }
+    }
+
     /// The node is reached at other addresses.
     pub fn handle_addresses(&mut self, now: Timestamp, addresses: Vec<NodeAddress>) {
         if addresses != self.addresses {

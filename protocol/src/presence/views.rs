@@ -107,6 +107,11 @@ impl Views {
         }
     }
 
+    /// Whether there is a view that no record carries yet, so that its key opens nothing so far.
+    pub fn awaits_record(&self) -> bool {
+        self.chains.values().any(|chain| !chain.used)
+    }
+
     /// What a record of `document` says to anybody, and its sealed views.
     pub fn seal(
         &self,

@@ -85,7 +85,7 @@ pub enum Command {
     Watch(WhoArguments),
     /// Ask somebody's node for the whole presence document, once
     #[command(after_help = help::FETCH)]
-    Fetch(WhoArguments),
+    Fetch(FetchArguments),
     /// Ask somebody's node again and again, and print what changed
     #[command(after_help = help::POLL)]
     Poll(PollArguments),
@@ -164,7 +164,7 @@ pub struct ListArguments {
     pub why: Option<String>,
 }
 
-/// `here watch` and `here fetch`.
+/// `here watch`.
 #[derive(Debug, Clone, Args)]
 pub struct WhoArguments {
     /// Whom: a petname, a display name, the beginning of an id, or a pres: or im: URI
@@ -208,6 +208,9 @@ pub struct SetArguments {
     /// Where, by that means: a URI such as tel:+4930123456
     #[arg(long, value_name = "URI", requires_all = ["tuple", "means"])]
     pub contact: Option<String>,
+    /// Take everything from this PIDF file (RFC 3863, XML); '-' for standard input
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    pub pidf: Option<PathBuf>,
     /// Take the tuple with this id out of the document
     #[arg(long, value_name = "ID")]
     pub remove_tuple: Option<Token>,
@@ -252,7 +255,7 @@ pub enum InboxAction {
     List(InboxListArguments),
     /// Print one message in full and mark it as read
     #[command(after_help = help::INBOX_READ)]
-    Read(MessageArguments),
+    Read(ReadArguments),
     /// Delete one message for good
     #[command(after_help = help::INBOX_DELETE)]
     Delete(MessageArguments),
@@ -272,6 +275,17 @@ pub struct MessageArguments {
     /// The message's id, or the beginning of it if that is unique; in the inbox also at:17, its place there
     #[arg(value_name = "ID", value_parser = message_name)]
     pub id: String,
+}
+
+/// `here inbox read`.
+#[derive(Debug, Clone, Args)]
+pub struct ReadArguments {
+    /// Which.
+    #[command(flatten)]
+    pub message: MessageArguments,
+    /// Print it in this format instead
+    #[arg(long)]
+    pub format: Option<MessageFormat>,
 }
 
 /// `here outbox`.
@@ -380,6 +394,45 @@ pub struct AcceptArguments {
     pub content_type: Vec<String>,
 }
 
+/// `here fetch`.
+#[derive(Debug, Clone, Args)]
+pub struct FetchArguments {
+    /// Whom: a petname, a display name, the beginning of an id, or a pres: or im: URI
+    #[arg(value_name = "WHO")]
+    pub who: String,
+    /// Print the document in this format instead
+    #[arg(long)]
+    pub format: Option<PresenceFormat>,
+}
+
+/// A format of presence documents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PresenceFormat {
+    /// PIDF (RFC 3863, XML)
+    Pidf,
+}
+
+/// A format of lists of watchers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WatchersFormat {
+    /// winfo (RFC 3858, XML)
+    Winfo,
+}
+
+/// A format of access rules.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RulesFormat {
+    /// Presence rules (RFC 5025, XML)
+    PresenceRules,
+}
+
+/// A format of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MessageFormat {
+    /// Message/CPIM (RFC 3862)
+    Cpim,
+}
+
 /// `here poll`.
 #[derive(Debug, Clone, Args)]
 pub struct PollArguments {
@@ -404,7 +457,11 @@ pub struct AccessArguments {
 pub enum AccessAction {
     /// List the rules in force (this is the default)
     #[command(after_help = help::ACCESS_LIST)]
-    List,
+    List {
+        /// Print them in this format instead
+        #[arg(long)]
+        format: Option<RulesFormat>,
+    },
     /// Let them see you, as far as the options say
     #[command(after_help = help::ACCESS_ALLOW)]
     Allow {
@@ -518,6 +575,9 @@ pub struct WatchersArguments {
     /// Ask somebody's node who watches them, instead of this node who watches you
     #[arg(value_name = "WHO")]
     pub who: Option<String>,
+    /// Print those of this node in this format instead
+    #[arg(long, conflicts_with = "who")]
+    pub format: Option<WatchersFormat>,
 }
 
 /// `here visibility`.
@@ -581,7 +641,7 @@ const MESSAGE_ID_DIGITS: usize = 32;
 const GLOBAL_HEADING: &str = "Options of every command";
 
 /// What `here set` can set; it wants one of these at least.
-const CHANGES: [&str; 6] = ["status", "note", "until", "activity", "tuple", "remove_tuple"];
+const CHANGES: [&str; 7] = ["status", "note", "until", "activity", "tuple", "pidf", "remove_tuple"];
 
 #[cfg(test)]
 mod tests {
@@ -640,8 +700,8 @@ mod tests {
         {
             let id =
                 parsed(&format!("here inbox read {given}")).ok().map(|arguments| match arguments.command {
-                    Command::Inbox(InboxArguments { action: Some(InboxAction::Read(message)), .. }) => {
-                        message.id
+                    Command::Inbox(InboxArguments { action: Some(InboxAction::Read(read)), .. }) => {
+                        read.message.id
                     }
                     other => panic!("{other:?}"),
                 });

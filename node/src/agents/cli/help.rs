@@ -79,6 +79,7 @@ Examples:
   here set open --tuple desk --means tel --contact tel:+4930123456
   here set --remove-tuple desk
   here set --note \"on the phone, back soon\"
+  here set --pidf me.xml
 
 Exit codes: 0 published, 1 not possible (the message says why), 3 no node runs here";
 
@@ -101,6 +102,7 @@ Asks the other node directly. If it cannot be reached the last known document is
 Examples:
   here fetch bob
   here fetch 4kQm2vXz --json | jq '.tuples[].communication'
+  here fetch bob --format pidf > bob.xml
 
 Exit codes: 0 shown, 3 no node runs here, 4 unknown or ambiguous name, 5 they do not let you";
 
@@ -136,7 +138,8 @@ Examples:
 pub(super) const INBOX_READ: &str = "\
 Examples:
   here inbox read 3f2a
-  here inbox read 3f2a --json | jq -r .text";
+  here inbox read 3f2a --json | jq -r .text
+  here inbox read 3f2a --format cpim > message.cpim";
 
 pub(super) const INBOX_DELETE: &str = "\
 Examples:
@@ -259,7 +262,8 @@ Exit codes: 0 done, 1 not possible (the message says why), 3 no node runs here, 
 pub(super) const ACCESS_LIST: &str = "\
 Examples:
   here access list
-  here access list --json | jq .clear";
+  here access list --json | jq .clear
+  here access list --format presence-rules > rules.xml";
 
 pub(super) const ACCESS_ALLOW: &str = "\
 Replaces what was said for them before. Name and status are always given.
@@ -324,6 +328,7 @@ Examples:
   here watchers
   here watchers --json | jq -r '.watchers[] | select(.kind == \"poller\") | .name'
   here watchers bob
+  here watchers --format winfo > watchers.xml
 
 Exit codes: 0 shown, 1 no answer, 3 no node runs here, 4 unknown or ambiguous name";
 

@@ -74,6 +74,17 @@ impl Output {
         self.out.line(&text.to_string()).map_err(|source| OutputClosed { source })
     }
 
+    /// Prints a document of a standard format: as it is, but without tricks where a person reads it.
+    ///
+    /// # Errors
+    /// [`OutputClosed`].
+    pub fn bytes(&self, bytes: &[u8]) -> Result<(), OutputClosed> {
+        if self.out.terminal {
+            return self.line(sanitise::text(&String::from_utf8_lossy(bytes)));
+        }
+        self.out.write(bytes).map_err(|source| OutputClosed { source })
+    }
+
     /// Prints a document on a line of its own, or spread over lines if a person reads it.
     ///
     /// # Errors
@@ -134,10 +145,13 @@ impl Stream {
     }
 
     fn line(&self, text: &str) -> io::Result<()> {
-        // A panic while writing leaves at worst half a line.
+        self.write(&[text.as_bytes(), b"\n"].concat())
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<()> {
+        // A panic while writing leaves at worst a part.
         let mut writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.write_all(text.as_bytes())?;
-        writer.write_all(b"\n")?;
+        writer.write_all(bytes)?;
         writer.flush()
     }
 }

@@ -12,6 +12,7 @@ mod event_stream;
 use std::path::{Path, PathBuf};
 
 use axum::http::Method;
+use bytes::Bytes;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -204,6 +205,32 @@ impl Client {
     /// Says who may see whom this node watches.
     pub async fn set_visibility(&self, wanted: &SetVisibility) -> Result<VisibilityDocument, ClientError> {
         self.ask(Method::PUT, "/v1/visibility", Some(wanted)).await
+    }
+
+    /// The presence of `who` as PIDF, as it is known.
+    pub async fn pidf(&self, who: &str) -> Result<Bytes, ClientError> {
+        self.call(Method::GET, &format!("/v1/formats/pidf/{}", segment(who)), None).await
+    }
+
+    /// Sets this node's own presence from PIDF.
+    pub async fn set_pidf(&self, xml: Vec<u8>) -> Result<PresentityDocument, ClientError> {
+        let answer = self.call(Method::PUT, "/v1/formats/pidf", Some(xml)).await?;
+        serde_json::from_slice(&answer).map_err(|error| ClientError::Unintelligible(error.to_string()))
+    }
+
+    /// This node's watchers as winfo.
+    pub async fn winfo(&self) -> Result<Bytes, ClientError> {
+        self.call(Method::GET, "/v1/formats/winfo", None).await
+    }
+
+    /// The access rules as presence rules.
+    pub async fn presence_rules(&self) -> Result<Bytes, ClientError> {
+        self.call(Method::GET, "/v1/formats/presence-rules", None).await
+    }
+
+    /// The message whose id begins with `id` as Message/CPIM.
+    pub async fn cpim(&self, id: &str) -> Result<Bytes, ClientError> {
+        self.call(Method::GET, &format!("/v1/formats/cpim/{}", segment(id)), None).await
     }
 
     /// What happens after `cursor`, or from now on. Returned when the node listens to this stream, so that

@@ -22,12 +22,13 @@ use crate::{
         openapi::errors_of,
         requests::{Document, Parameters, Segment},
     },
+    mesh::handle::SendError,
     storage::InboxEntry,
 };
 
 errors_of!(SendErrors:
     BadRequest, RequestTooLarge, UnknownName, AmbiguousName, InvalidMessage, InvalidRecipient,
-    MessageTooLarge, NoInbox, LimitReached, StorageFailed);
+    MessageTooLarge, NoInbox, Withheld, LimitReached, StorageFailed);
 errors_of!(InboxErrors: BadRequest, StorageFailed);
 errors_of!(MessageErrors: BadRequest, NotFound, AmbiguousId, StorageFailed);
 errors_of!(OutboxErrors:);
@@ -37,7 +38,8 @@ errors_of!(CancelErrors: BadRequest, NotFound, AmbiguousId, NotWaiting);
 ///
 /// A refusal by the recipient's node is an outcome and no error of this request: look at `outcome`. A message
 /// with `queue` answers `queued` as soon as the recipient turns out to be out of reach; what becomes of it is
-/// a `delivery` event.
+/// a `delivery` event. Where the recipient's presence is sealed and no key is there yet, their node is asked for
+/// it first, as by a fetch.
 #[utoipa::path(
     post,
     path = "/v1/messages",
@@ -50,7 +52,15 @@ pub(super) async fn send(
     Document(message): Document<SendMessage>,
 ) -> Result<Json<SentDocument>, ErrorBody> {
     let to = recipient(&api, &message.to).await?;
-    let (id, sent) = api.mesh.send(draft(to, message)?).await?;
+    let draft = draft(to, message)?;
+    let (id, sent) = match (api.mesh.send(draft.clone()).await, &draft.to) {
+        (Err(SendError::Withheld), Recipient::Presentity(presentity)) => {
+            // Their node tells where the inbox is, if it lets this one see that; if not, that is said as it was.
+            let _ = api.mesh.fetch(*presentity).await;
+            api.mesh.send(draft).await?
+        }
+        (sent, _) => sent?,
+    };
     Ok(Json(SentDocument::new(id, sent)))
 }
 
@@ -224,7 +234,7 @@ fn draft(to: Recipient, message: SendMessage) -> Result<Draft, ErrorBody> {
     })
 }
 
-async fn find_message(api: &Api, id: &str) -> Result<InboxEntry, ErrorBody> {
+pub(super) async fn find_message(api: &Api, id: &str) -> Result<InboxEntry, ErrorBody> {
     if let Some(cursor) = id.strip_prefix(CURSOR_PREFIX) {
         let cursor: u64 = cursor.parse().map_err(|_| not_an_id(id))?;
         let entries = api.mesh.inbox(cursor.saturating_sub(1), 1).await?;

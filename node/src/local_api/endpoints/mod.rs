@@ -7,6 +7,7 @@ mod access;
 mod contacts;
 mod delivery;
 mod events;
+mod formats;
 mod messages;
 mod node;
 mod presence;
@@ -43,5 +44,10 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(watchers::watchers))
         .routes(routes!(watchers::fetch_watchers))
         .routes(routes!(watchers::visibility, watchers::set_visibility))
+        .routes(routes!(formats::export_pidf))
+        .routes(routes!(formats::import_pidf))
+        .routes(routes!(formats::export_winfo))
+        .routes(routes!(formats::export_presence_rules))
+        .routes(routes!(formats::export_cpim))
         .routes(routes!(events::events))
 }

@@ -110,7 +110,7 @@ async fn document_of(api: &Api, presentity: Presentity) -> Result<PresentityDocu
     Ok(PresentityDocument::new(&view, &api.mesh.realm, Api::now()))
 }
 
-async fn view_of(api: &Api, presentity: Presentity) -> Result<Option<PresentityView>, Stopped> {
+pub(super) async fn view_of(api: &Api, presentity: Presentity) -> Result<Option<PresentityView>, Stopped> {
     let views = api.mesh.presentities().await?;
     Ok(views.into_iter().find(|view| view.presentity == presentity))
 }

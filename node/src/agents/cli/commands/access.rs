@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::{
     agents::cli::{
         Context,
-        arguments::{AccessAction, AccessArguments, GrantArguments, Part},
+        arguments::{AccessAction, AccessArguments, GrantArguments, Part, RulesFormat},
         exit::Exit,
         output::{FAINT, NAME},
         sanitise,
@@ -18,7 +18,11 @@ use crate::{
 pub(in crate::agents::cli) async fn run(context: &Context, arguments: &AccessArguments) -> Result<Exit> {
     let client = context.client()?;
     let rules = match &arguments.action {
-        None | Some(AccessAction::List) => client.access_rules().await?,
+        Some(AccessAction::List { format: Some(RulesFormat::PresenceRules) }) => {
+            context.output.bytes(&client.presence_rules().await?)?;
+            return Ok(Exit::Done);
+        }
+        None | Some(AccessAction::List { format: None }) => client.access_rules().await?,
         Some(AccessAction::Allow { whom, grants }) => client.put_access_rule(whom, &allowing(grants)).await?,
         Some(AccessAction::Confirm { whom }) => {
             client.put_access_rule(whom, &handled(HandlingWord::Confirm)).await?

@@ -8,6 +8,7 @@ use jiff::Zoned;
 use crate::{
     agents::cli::{
         Context,
+        arguments::{FetchArguments, PresenceFormat},
         exit::Exit,
         fields::Fields,
         output::NAME,
@@ -18,9 +19,12 @@ use crate::{
     local_api::documents::{DocumentTime, FetchedDocument, NoteDocument, PresentityDocument, SourceWord},
 };
 
-pub(in crate::agents::cli) async fn run(context: &Context, who: &str) -> Result<Exit> {
-    let fetched = context.client()?.fetch(who).await?;
-    if context.output.json {
+pub(in crate::agents::cli) async fn run(context: &Context, arguments: &FetchArguments) -> Result<Exit> {
+    let client = context.client()?;
+    let fetched = client.fetch(&arguments.who).await?;
+    if let Some(PresenceFormat::Pidf) = arguments.format {
+        context.output.bytes(&client.pidf(&fetched.presentity.id).await?)?;
+    } else if context.output.json {
         context.output.document(&fetched)?;
     } else {
         fields(&fetched, context, &Zoned::now()).print(&context.output)?;

@@ -10,7 +10,7 @@ use jiff::Zoned;
 use crate::{
     agents::cli::{
         Context,
-        arguments::{InboxAction, InboxArguments, InboxListArguments},
+        arguments::{InboxAction, InboxArguments, InboxListArguments, MessageFormat, ReadArguments},
         events::short,
         exit::Exit,
         fields::Fields,
@@ -28,7 +28,7 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &InboxArgu
     match &arguments.action {
         None => list(context, arguments.list).await,
         Some(InboxAction::List(arguments)) => list(context, *arguments).await,
-        Some(InboxAction::Read(message)) => read(context, &message.id).await,
+        Some(InboxAction::Read(arguments)) => read(context, arguments).await,
         Some(InboxAction::Delete(message)) => delete(context, &message.id).await,
     }
 }
@@ -48,9 +48,12 @@ async fn list(context: &Context, arguments: InboxListArguments) -> Result<Exit> 
     Ok(Exit::Done)
 }
 
-async fn read(context: &Context, id: &str) -> Result<Exit> {
-    let message = context.client()?.message(id).await?;
-    if context.output.json {
+async fn read(context: &Context, arguments: &ReadArguments) -> Result<Exit> {
+    let client = context.client()?;
+    let message = client.message(&arguments.message.id).await?;
+    if let Some(MessageFormat::Cpim) = arguments.format {
+        context.output.bytes(&client.cpim(&message.id).await?)?;
+    } else if context.output.json {
         context.output.document(&message)?;
     } else {
         print(&message, &context.output, &Zoned::now())?;

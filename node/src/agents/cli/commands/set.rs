@@ -1,7 +1,16 @@
 //! `here set`: the own status, note, activities and tuples.
 
-use anyhow::Result;
-use hereabouts_protocol::presence::information::{ACTIVITIES, FURTHER_STATUS_VALUES, Token};
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use hereabouts_protocol::{
+    formats::DOCUMENT_BYTES_MAX,
+    presence::information::{ACTIVITIES, FURTHER_STATUS_VALUES, Token},
+};
 use jiff::Zoned;
 
 use crate::{
@@ -12,8 +21,11 @@ use crate::{
 pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SetArguments) -> Result<Exit> {
     let output = &context.output;
     let now = Zoned::now();
-    let change = change(arguments, &now)?;
-    let own = context.client()?.set_presence(&change).await?;
+    let client = context.client()?;
+    let own = match &arguments.pidf {
+        Some(file) => client.set_pidf(read(file)?).await?,
+        None => client.set_presence(&change(arguments, &now)?).await?,
+    };
     if output.json {
         output.document(&own)?;
         return Ok(Exit::Done);
@@ -22,6 +34,19 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SetArgume
     advise(context, &arguments.further, &FURTHER_STATUS_VALUES, USUAL_FURTHER);
     advise(context, &arguments.activity, &ACTIVITIES, USUAL_ACTIVITIES);
     Ok(Exit::Done)
+}
+
+/// What is in a file, or comes in on standard input.
+fn read(file: &Path) -> Result<Vec<u8>> {
+    let mut xml = Vec::new();
+    let limit = u64::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u64::MAX) + 1;
+    let source: Box<dyn Read> = if file == Path::new("-") {
+        Box::new(io::stdin())
+    } else {
+        Box::new(File::open(file).with_context(|| format!("cannot read {}", file.display()))?)
+    };
+    source.take(limit).read_to_end(&mut xml).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(xml)
 }
 
 fn change(arguments: &SetArguments, now: &Zoned) -> Result<SetPresence> {

@@ -7,7 +7,7 @@ use super::subscriptions::state;
 use crate::{
     agents::cli::{
         Context,
-        arguments::WatchersArguments,
+        arguments::{WatchersArguments, WatchersFormat},
         exit::Exit,
         output::{FAINT, NAME, Output, OutputClosed},
         sanitise,
@@ -20,6 +20,10 @@ use crate::{
 
 pub(in crate::agents::cli) async fn run(context: &Context, arguments: &WatchersArguments) -> Result<Exit> {
     let client = context.client()?;
+    if let Some(WatchersFormat::Winfo) = arguments.format {
+        context.output.bytes(&client.winfo().await?)?;
+        return Ok(Exit::Done);
+    }
     let watchers = match &arguments.who {
         Some(who) => client.fetch_watchers(who).await?,
         None => client.watchers().await?,

@@ -1,0 +1,67 @@
+//! The standard formats as other programs meet them: written and read by the command line of two real nodes on
+//! this machine's loopback. That the formats keep to their RFCs the protocol's tests see to.
+
+mod lab;
+
+use std::fs;
+
+use lab::{Node, Place, entry};
+
+#[test]
+fn presence_is_written_as_pidf_and_read_with_what_nobody_knows_kept() {
+    let [alice, bob] = acquainted();
+    bob.json(&["set", "open", "away", "--note", "in the attic", "--activity", "meeting"]);
+    alice.wait_who("the note", |who| {
+        entry(who, bob.id()).is_some_and(|bob| bob["note"]["text"] == "in the attic")
+    });
+    let pidf = alice.cli(&["fetch", bob.id(), "--format", "pidf"]).stdout;
+    assert!(pidf.contains(&format!("entity=\"pres:{}@", bob.id())), "{pidf}");
+    let unknown = "<x:mood xmlns:x=\"urn:example:x\">odd</x:mood>";
+    let file = alice.home().join("me.xml");
+    fs::write(&file, pidf.replace("</presence>", &format!("{unknown}</presence>"))).unwrap();
+    alice.json(&["set", "--pidf", file.to_str().unwrap()]);
+
+    bob.wait_who("alice says the same", |who| {
+        entry(who, alice.id())
+            .is_some_and(|alice| alice["note"]["text"] == "in the attic" && alice["name"] == "Alice")
+    });
+    let again = bob.cli(&["fetch", alice.id(), "--format", "pidf"]).stdout;
+    assert!(again.contains(unknown), "{again}");
+    assert!(again.contains(&format!("im:{}@", alice.id())), "the inbox is her own: {again}");
+
+    fs::write(&file, "<presence").unwrap();
+    let refused = alice.cli(&["set", "--pidf", file.to_str().unwrap()]);
+    assert_eq!((refused.code, &refused.json["error"]["code"]), (Some(1), &"invalid-presence".into()));
+}
+
+#[test]
+fn watchers_rules_and_messages_are_written_in_their_formats() {
+    let [alice, bob] = acquainted();
+    bob.json(&["access", "block", "anybody"]);
+    bob.json(&["access", "allow", alice.id(), "--without", "notes"]);
+    alice.wait_who("it is sealed", |who| entry(who, bob.id()).is_some_and(|bob| bob["sealed"] == true));
+    assert_eq!(alice.cli(&["send", bob.id(), "Canteen at twelve?"]).code, Some(0), "fetched by itself");
+    let winfo = bob.cli(&["watchers", "--format", "winfo"]).stdout;
+    assert!(winfo.contains("<watcherinfo") && winfo.contains(alice.id()), "{winfo}");
+    let rules = bob.cli(&["access", "list", "--format", "presence-rules"]).stdout;
+    assert!(rules.contains("<cp:ruleset") && rules.contains(alice.id()), "{rules}");
+    let inbox = bob.json(&["inbox"]);
+    let id = inbox["messages"][0]["id"].as_str().unwrap();
+    let cpim = bob.cli(&["inbox", "read", id, "--format", "cpim"]).stdout;
+    let lines: Vec<_> = cpim.split("\r\n").collect();
+    assert_eq!(
+        (lines.first(), lines.last()),
+        (Some(&"Content-type: Message/CPIM"), Some(&"Canteen at twelve?"))
+    );
+}
+
+fn acquainted() -> [Node; 2] {
+    let bob = Node::start(Place::Loopback, "Bob", &[]);
+    let listen = bob.up().get("listen").and_then(|listen| listen.as_array()).into_iter().flatten();
+    let mut address = listen.filter_map(|address| address.as_str());
+    let address = address.find(|text| text.contains("/tcp/"));
+    let alice = Node::start(Place::Loopback, "Alice", &["--peer", address.expect("it listens on TCP")]);
+    alice.wait_contact(&bob, "present");
+    bob.wait_contact(&alice, "present");
+    [alice, bob]
+}
