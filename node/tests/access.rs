@@ -1,5 +1,5 @@
-//! ACCESS RULES, WATCHER INFORMATION and VISIBILITY RULES (RFC 2778), as a presentity's owner sets them and as
-//! watchers meet them: three real nodes on this machine's loopback.
+//! ACCESS RULES, WATCHER INFORMATION and VISIBILITY RULES (RFC 2778), as a presentity's owner sets them and
+//! as watchers meet them: three real nodes on this machine's loopback.
 
 mod lab;
 
@@ -156,8 +156,24 @@ fn a_key_holder_reads_the_last_state_of_one_who_is_out_of_contact_also_after_a_r
     wait_note(&carol, &bob, None);
 }
 
-/// What somebody sees of a presentity that it watches and writes to: the exit code of a fetch, the status that
-/// it shows, the state of its subscription, and the exit code of a message.
+#[test]
+fn a_node_without_a_presentity_watches_sends_and_takes_messages_and_nobody_is_shown_it() {
+    let [alice, bob, carol] = acquainted();
+    let dave = Node::start(Place::Loopback, "Dave", &["--no-presence", "--peer", &address(&bob)]);
+    dave.wait_contact(&bob, "present");
+    dave.wait_contact(&alice, "present");
+    assert_eq!(dave.cli(&["send", alice.id(), "who is this?"]).code, Some(0));
+    bob.json(&["set", "open", "--note", NOTE]);
+    wait_note(&dave, &bob, Some(NOTE));
+    let inbox = format!("im:{}@lan.alt", dave.id());
+    assert_eq!(bob.cli(&["send", &inbox, "and you?"]).code, Some(0));
+    for node in [&alice, &bob, &carol] {
+        assert!(entry(&node.json(&["who"]), dave.id()).is_none());
+    }
+}
+
+/// What somebody sees of a presentity that it watches and writes to: the exit code of a fetch, the status
+/// that it shows, the state of its subscription, and the exit code of a message.
 fn experience(watcher: &Node, presentity: &Node) -> (i32, String, String, i32) {
     watcher.json(&["contact", "add", "them", presentity.id()]);
     let state = |all: &Value| all.pointer("/watching/0/state").and_then(Value::as_str).map(str::to_owned);

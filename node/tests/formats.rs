@@ -1,5 +1,5 @@
-//! The standard formats as other programs meet them: written and read by the command line of two real nodes on
-//! this machine's loopback. That the formats keep to their RFCs the protocol's tests see to.
+//! The standard formats as other programs meet them: written and read by the command line of two real nodes
+//! on this machine's loopback. That the formats keep to their RFCs the protocol's tests see to.
 
 mod lab;
 

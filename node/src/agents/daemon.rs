@@ -55,6 +55,8 @@ pub struct Options {
     pub peers: Vec<GivenAddress>,
     /// Whether it looks for peers on the LAN by mDNS.
     pub mdns: bool,
+    /// Whether it is a PRESENTITY.
+    pub presence: bool,
 }
 
 /// A node that runs.
@@ -99,7 +101,7 @@ impl Daemon {
             limits: NodeLimits::default(),
             neighbours: NEIGHBOURS,
             gossip: mesh::gossip::GossipSettings::default(),
-            publishes: true,
+            publishes: options.presence,
             verify: PresenceRecord::verify,
             events: EventLog::default(),
         };

@@ -426,8 +426,8 @@ pub enum SendError {
     NeverHeard,
     /// The recipient's document is sealed, and this node has no key to it.
     #[error(
-        "the recipient's presence is withheld from you, and the address of the inbox with it; if you know that, \
-         send to it: im:…"
+        "the recipient's presence is withheld from you, and the address of the inbox with it; if you know \
+         that, send to it: im:…"
     )]
     Withheld,
     /// The recipient's document names no inbox for instant messages.

@@ -154,6 +154,9 @@ pub struct UpArguments {
     /// Neither look for others on the LAN by mDNS nor answer
     #[arg(long)]
     pub no_mdns: bool,
+    /// Show nothing of yourself: only watch, send and take messages. Others know of you by an im: URI alone
+    #[arg(long)]
+    pub no_presence: bool,
 }
 
 /// `here who`.

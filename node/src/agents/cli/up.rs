@@ -44,6 +44,7 @@ fn options(home: PathBuf, arguments: &UpArguments) -> Options {
         listen: arguments.listen.clone(),
         peers: arguments.peer.clone(),
         mdns: !arguments.no_mdns,
+        presence: !arguments.no_presence,
     }
 }
 

@@ -38,8 +38,8 @@ errors_of!(CancelErrors: BadRequest, NotFound, AmbiguousId, NotWaiting);
 ///
 /// A refusal by the recipient's node is an outcome and no error of this request: look at `outcome`. A message
 /// with `queue` answers `queued` as soon as the recipient turns out to be out of reach; what becomes of it is
-/// a `delivery` event. Where the recipient's presence is sealed and no key is there yet, their node is asked for
-/// it first, as by a fetch.
+/// a `delivery` event. Where the recipient's presence is sealed and no key is there yet, their node is asked
+/// for it first, as by a fetch.
 #[utoipa::path(
     post,
     path = "/v1/messages",
@@ -55,7 +55,7 @@ pub(super) async fn send(
     let draft = draft(to, message)?;
     let (id, sent) = match (api.mesh.send(draft.clone()).await, &draft.to) {
         (Err(SendError::Withheld), Recipient::Presentity(presentity)) => {
-            // Their node tells where the inbox is, if it lets this one see that; if not, that is said as it was.
+            // Their node tells where the inbox is, if it lets this one see that; if not, that is said.
             let _ = api.mesh.fetch(*presentity).await;
             api.mesh.send(draft).await?
         }
