@@ -40,7 +40,7 @@ use hereabouts_protocol::{
     },
     node::NodeLimits,
     overlay::links::NEIGHBOURS,
-    presence::record::PresenceRecord,
+    presence::{publication::Publishes, record::PresenceRecord},
 };
 use libp2p::{
     Multiaddr, PeerId, StreamProtocol, Swarm,
@@ -274,7 +274,7 @@ async fn node(home: &Path, number: u8, peer: Option<Multiaddr>) -> Result<(MeshH
         limits: NodeLimits { inbox_messages_max: 100_000_000, ..NodeLimits::default() },
         neighbours: NEIGHBOURS,
         gossip: mesh::gossip::GossipSettings::default(),
-        publishes: true,
+        publishes: Publishes::Changes,
         verify: PresenceRecord::verify,
         events: EventLog::default(),
     };

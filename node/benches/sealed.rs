@@ -21,6 +21,7 @@ use hereabouts_protocol::{
     presence::{
         access_rules::{AccessRule, Audience, Handling, Transformations},
         information::{Note, PresenceInformation},
+        publication::Publishes,
         record::PresenceRecord,
     },
     time::{Timestamp, UnixTime, WallClock},
@@ -97,7 +98,7 @@ impl Publisher {
             information: PresenceInformation::open("Alice", &inbox),
             seed: [7; 32],
             limits: NodeLimits::default(),
-            publishes: true,
+            publishes: Publishes::Changes,
             verify: PresenceRecord::verify,
         };
         let node = Node::new(Timestamp::START, config, Restored::default());

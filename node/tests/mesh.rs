@@ -25,7 +25,7 @@ use hereabouts_protocol::{
     },
     node::NodeLimits,
     overlay::links::NEIGHBOURS,
-    presence::{information::Basic, record::PresenceRecord, service::ContactState},
+    presence::{information::Basic, publication::Publishes, record::PresenceRecord, service::ContactState},
 };
 use libp2p::{Multiaddr, identity::Keypair};
 use tokio::task::JoinHandle;
@@ -164,7 +164,7 @@ impl Running {
             limits: NodeLimits::default(),
             neighbours: NEIGHBOURS,
             gossip: mesh::gossip::GossipSettings::default(),
-            publishes: true,
+            publishes: Publishes::Changes,
             verify: PresenceRecord::verify,
             events: EventLog::default(),
         };

@@ -20,7 +20,7 @@ use hereabouts_protocol::{
     identity::Realm,
     node::NodeLimits,
     overlay::links::NEIGHBOURS,
-    presence::{information::DISPLAY_NAME_BYTES_MAX, record::PresenceRecord},
+    presence::{information::DISPLAY_NAME_BYTES_MAX, publication::Publishes, record::PresenceRecord},
 };
 use libp2p::{Multiaddr, multiaddr::Protocol};
 use rand::{TryRng, rngs::SysRng};
@@ -55,8 +55,8 @@ pub struct Options {
     pub peers: Vec<GivenAddress>,
     /// Whether it looks for peers on the LAN by mDNS.
     pub mdns: bool,
-    /// Whether it is a PRESENTITY.
-    pub presence: bool,
+    /// When it publishes, if it is a PRESENTITY.
+    pub publishes: Publishes,
 }
 
 /// A node that runs.
@@ -101,7 +101,7 @@ impl Daemon {
             limits: NodeLimits::default(),
             neighbours: NEIGHBOURS,
             gossip: mesh::gossip::GossipSettings::default(),
-            publishes: options.presence,
+            publishes: options.publishes,
             verify: PresenceRecord::verify,
             events: EventLog::default(),
         };

@@ -8,7 +8,7 @@ use hereabouts_protocol::{
     message::instant_message::{BODY_BYTES_MAX, FailureReason},
     node::NodeLimits,
     overlay::links::NEIGHBOURS,
-    presence::record::PresenceRecord,
+    presence::{publication::Publishes, record::PresenceRecord},
 };
 use libp2p::{Multiaddr, identity::Keypair};
 use serde_json::{Value, json};
@@ -397,7 +397,7 @@ impl TestNode {
             limits: NodeLimits::default(),
             neighbours: NEIGHBOURS,
             gossip: mesh::gossip::GossipSettings::default(),
-            publishes: true,
+            publishes: Publishes::Changes,
             verify: PresenceRecord::verify,
             events: EventLog::default(),
             key,

@@ -37,6 +37,7 @@ use hereabouts_protocol::{
     overlay::{duty::Duty, links::Overlay},
     presence::{
         information::PresenceInformation,
+        publication::Publishes,
         record::{NodeAddress, Verifier},
     },
 };
@@ -93,8 +94,8 @@ pub struct MeshConfig<D, S, C> {
     pub neighbours: usize,
     /// How much is pushed to whom, the default unless there is a reason.
     pub gossip: GossipSettings,
-    /// Whether it is a PRESENTITY, see [`NodeConfig::publishes`].
-    pub publishes: bool,
+    /// When it publishes, if it is a PRESENTITY.
+    pub publishes: Publishes,
     /// How records are verified: [`PresenceRecord::verify`](
     /// hereabouts_protocol::presence::record::PresenceRecord::verify), on a machine.
     pub verify: Verifier,

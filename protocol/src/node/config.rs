@@ -5,7 +5,9 @@ use libp2p_identity::Keypair;
 use crate::{
     identity::Realm,
     message::inbox::INBOX_MESSAGES_MAX,
-    presence::{information::PresenceInformation, record::Verifier, service::PRESENTITIES_MAX},
+    presence::{
+        information::PresenceInformation, publication::Publishes, record::Verifier, service::PRESENTITIES_MAX,
+    },
     time::WallClock,
 };
 
@@ -26,8 +28,8 @@ pub struct NodeConfig {
     pub seed: [u8; 32],
     /// Sizes.
     pub limits: NodeLimits,
-    /// Whether it is a PRESENTITY. A node that is none watches and takes messages, and publishes nothing.
-    pub publishes: bool,
+    /// When it publishes, if it is a PRESENTITY.
+    pub publishes: Publishes,
     /// How records of others are verified.
     pub verify: Verifier,
 }

@@ -40,7 +40,7 @@ pub struct Publication {
     information: PresenceInformation,
     views: Views,
     addresses: Vec<NodeAddress>,
-    publishes: bool,
+    publishes: Publishes,
     version: Version,
     inbox_full: bool,
     departed: bool,
@@ -59,8 +59,7 @@ pub struct Publication {
 }
 
 impl Publication {
-    /// A publication of `information` whose first record is made [`SETTLE_TIME`] from `now`; unless
-    /// `publishes`, none is ever made.
+    /// A publication of `information` whose first record is made [`SETTLE_TIME`] from `now`, if any is.
     ///
     /// # Panics
     /// If `key` is not an Ed25519 key.
@@ -72,7 +71,7 @@ impl Publication {
         incarnation: u64,
         information: PresenceInformation,
         views: Views,
-        publishes: bool,
+        publishes: Publishes,
     ) -> Self {
         let presentity = Presentity::from_public_key(&key.public()).expect("a node has an Ed25519 key");
         Self {
@@ -327,7 +326,9 @@ impl Publication {
         }
         while self.lapses_at().is_some_and(|at| at <= now) {
             self.lapse();
-            self.publish_at = Some(now);
+            if !self.keeps_rhythm() {
+                self.publish_at = Some(now);
+            }
             self.outputs.push_back(PublicationOutput::PersistInformation(self.information.clone()));
         }
         if self.publish_at.is_some_and(|at| at <= now)
@@ -355,12 +356,20 @@ impl Publication {
     /// The document changed: it is published as soon as the last change is old enough.
     fn change(&mut self, now: Timestamp) {
         self.change_waits = true;
+        if self.keeps_rhythm() {
+            return;
+        }
         let at = self.changed_at.map_or(now, |changed| now.max(changed + CHANGE_INTERVAL));
         self.publish_at = Some(self.publish_at.map_or(at, |planned| planned.min(at)));
     }
 
+    /// Whether what changed is told by the next record of a rhythm.
+    fn keeps_rhythm(&self) -> bool {
+        matches!(self.publishes, Publishes::Rhythm(_)) && self.record.is_some()
+    }
+
     fn publish(&mut self, now: Timestamp) -> Result<(), PublishError> {
-        if !self.publishes {
+        if self.publishes == Publishes::Nothing {
             self.publish_at = None;
             return Ok(());
         }
@@ -373,7 +382,10 @@ impl Publication {
         }
         self.version = record.version();
         self.record = Some(record.clone());
-        self.publish_at = Some(now + REFRESH_INTERVAL);
+        self.publish_at = Some(match self.publishes {
+            Publishes::Rhythm(period) => now + period.clamp(RHYTHM_MIN, REFRESH_INTERVAL),
+            Publishes::Changes | Publishes::Nothing => now + REFRESH_INTERVAL,
+        });
         self.outputs.push_back(PublicationOutput::Publish(record));
         Ok(())
     }
@@ -436,6 +448,20 @@ impl Publication {
     }
 }
 
+/// When records are published, if at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Publishes {
+    /// Never: the node is no PRESENTITY. It watches and takes messages.
+    Nothing,
+    /// When something changes, see [`Publication`].
+    Changes,
+    /// Once in this time, whether or not something changed, from [`RHYTHM_MIN`] to [`REFRESH_INTERVAL`]:
+    /// nobody learns from the gossip when something did, since each record is sealed anew. Changes are seen
+    /// that much later. Other addresses, the refutation of a suspicion and the goodbye do not wait, nor does
+    /// a watcher that asks while other rules wait.
+    Rhythm(Duration),
+}
+
 /// What the publication asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublicationOutput {
@@ -478,6 +504,9 @@ fn clear(markup: &mut super::information::OtherPresenceMarkup) {
 
 /// How long a record holds if nothing more is heard: an hour. A backstop, not a heartbeat.
 pub const LEASE_SECONDS: u32 = 60 * 60;
+/// The shortest rhythm. A record costs every node of the realm about 1 kB, so that one node in ten seconds is
+/// a quarter of what an idle node may send.
+pub const RHYTHM_MIN: Duration = Duration::from_secs(10);
 /// An unchanged record is published anew after this, well before the lease ends.
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(40 * 60);
 /// Addresses come one by one when a node starts or an interface comes up; one record tells them all.

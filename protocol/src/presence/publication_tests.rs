@@ -19,7 +19,16 @@ fn publication() -> Publication {
 
 fn publication_of(information: PresenceInformation) -> Publication {
     let views = Views::new(at(0), AccessRules::default(), StdRng::from_seed([7; 32]));
-    Publication::new(at(0), CLOCK, alice(), Realm::default(), INCARNATION, information, views, true)
+    Publication::new(
+        at(0),
+        CLOCK,
+        alice(),
+        Realm::default(),
+        INCARNATION,
+        information,
+        views,
+        Publishes::Changes,
+    )
 }
 
 /// A publication whose first record is out.
@@ -60,6 +69,37 @@ fn status(publication: &Publication) -> (Basic, usize) {
     let information = publication.record().unwrap().body().public.clone().unwrap();
     let status = &information.instant_message_tuple().unwrap().status;
     (status.basic, status.further.len())
+}
+
+/// A publication that publishes every minute.
+fn rhythmic() -> Publication {
+    let document = information(&alice(), "one");
+    let every_minute = Publishes::Rhythm(Duration::from_secs(60));
+    let views = Views::new(at(0), AccessRules::default(), StdRng::from_seed([1; 32]));
+    let (clock, realm) = (CLOCK, Realm::default());
+    Publication::new(at(0), clock, alice(), realm, INCARNATION, document, views, every_minute)
+}
+
+#[test]
+fn in_a_rhythm_a_record_is_published_at_its_times_and_at_no_other_whether_or_not_anything_changed() {
+    let mut publication = rhythmic();
+    let mut times = Vec::new();
+    let mut set = [at(70), at(71), at(200)].into_iter().peekable();
+    while let Some(now) = publication.poll_timeout().filter(|now| *now <= at(400)) {
+        while let Some(changed) = set.next_if(|changed| *changed < now) {
+            let name = format!("at {}", changed.as_millis());
+            publication.handle_set(changed, information(&alice(), &name)).unwrap();
+        }
+        publication.handle_timeout(now);
+        while let Some(output) = publication.poll_output() {
+            if let PublicationOutput::Publish(record) = output {
+                times.push((now.as_millis() / 1000, record.display_name().unwrap().to_owned()));
+            }
+        }
+    }
+    let expected = [(0, "one"), (60, "one"), (120, "at 71000"), (180, "at 71000"), (240, "at 200000")];
+    let found: Vec<_> = times.iter().take(5).map(|(second, name)| (*second, name.as_str())).collect();
+    assert_eq!(found, expected);
 }
 
 #[test]

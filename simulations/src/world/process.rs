@@ -10,6 +10,7 @@ use hereabouts_protocol::{
     identity::Presentity,
     node::NodeLimits,
     overlay::address::{Address, Transport},
+    presence::publication::Publishes,
     time::{Timestamp, UnixTime, WallClock},
 };
 use libp2p::{Multiaddr, identity::Keypair, multiaddr::Protocol};
@@ -164,7 +165,7 @@ impl World {
             limits: limits(&self.scenario.node),
             neighbours: self.scenario.node.neighbours,
             gossip: self.scenario.gossip.0.clone(),
-            publishes: node.publishes,
+            publishes: if node.publishes { Publishes::Changes } else { Publishes::Nothing },
             verify: verify::once,
             events: EventLog::new(1, Some(tap)),
         };

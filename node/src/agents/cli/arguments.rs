@@ -5,14 +5,18 @@
 //! never heard of the project: what it does, units, defaults, and lines to copy. The examples are in
 //! [`help`].
 
-use std::path::PathBuf;
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use hereabouts_protocol::{
     identity::Realm,
     message::instant_message::MessageId,
-    presence::information::{Basic, DISPLAY_NAME_BYTES_MAX, Token},
+    presence::{
+        information::{Basic, DISPLAY_NAME_BYTES_MAX, Token},
+        publication::{REFRESH_INTERVAL, RHYTHM_MIN},
+    },
 };
+use jiff::Zoned;
 use libp2p::Multiaddr;
 
 use super::{
@@ -157,6 +161,31 @@ pub struct UpArguments {
     /// Show nothing of yourself: only watch, send and take messages. Others know of you by an im: URI alone
     #[arg(long)]
     pub no_presence: bool,
+    /// Publish once in this time whether or not something changed, from 10s to 40m, so that nobody learns
+    /// from the gossip when it did; changes are seen that much later [default: at once]
+    #[arg(long, value_name = "DURATION", conflicts_with = "no_presence")]
+    pub rhythm: Option<Rhythm>,
+}
+
+/// How often a node publishes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rhythm(pub Duration);
+
+impl FromStr for Rhythm {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let now = Zoned::now();
+        let end = text
+            .parse::<Lasting>()
+            .and_then(|lasting| lasting.end(&now))
+            .map_err(|error| error.to_string())?;
+        let period = end.duration_since(now.timestamp()).unsigned_abs();
+        if !(RHYTHM_MIN..=REFRESH_INTERVAL).contains(&period) {
+            return Err("a rhythm is from 10s to 40m".to_owned());
+        }
+        Ok(Self(period))
+    }
 }
 
 /// `here who`.

@@ -38,6 +38,7 @@ others see it at once. A second ctrl-c ends without saying goodbye.
 Examples:
   here up --name Alice
   here up --realm floor-3
+  here up --rhythm 1m
   here up --no-mdns --listen /ip4/0.0.0.0/tcp/4001 --peer /ip4/192.168.1.7/tcp/4001
   here --home /tmp/second up --name Bob      a second node on this machine
 

@@ -11,6 +11,8 @@ use super::{
     Context, arguments::UpArguments, commands::node::fields, events, exit::Exit, interrupt::Wishes,
     output::OutputClosed,
 };
+use hereabouts_protocol::presence::publication::Publishes;
+
 use crate::{
     agents::daemon::{Daemon, Options},
     local_api::{
@@ -44,7 +46,11 @@ fn options(home: PathBuf, arguments: &UpArguments) -> Options {
         listen: arguments.listen.clone(),
         peers: arguments.peer.clone(),
         mdns: !arguments.no_mdns,
-        presence: !arguments.no_presence,
+        publishes: match &arguments.rhythm {
+            _ if arguments.no_presence => Publishes::Nothing,
+            Some(period) => Publishes::Rhythm(period.0),
+            None => Publishes::Changes,
+        },
     }
 }
 

@@ -22,7 +22,7 @@ use crate::{
         GossipToken, Node, NodeConfig, NodeInput, OutgoingRequest, PersistToken, RequestFailure,
         RequestToken, ResponseToken,
     },
-    presence::record::PresenceRecord,
+    presence::{publication::Publishes, record::PresenceRecord},
     testing::{CLOCK, information, keypair, presentity},
     time::{Timestamp, WallClock},
 };
@@ -161,7 +161,7 @@ impl Mesh {
             information,
             seed,
             limits: this.limits,
-            publishes: true,
+            publishes: Publishes::Changes,
             verify: PresenceRecord::verify,
         };
         this.node = Some(Node::new(Timestamp::START, config, restored));

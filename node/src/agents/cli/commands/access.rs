@@ -76,7 +76,11 @@ pub(super) fn show(context: &Context, rules: &AccessRulesDocument) -> Result<Exi
     let classes =
         [("anybody", &rules.anybody), ("contacts", &rules.contacts), ("strangers", &rules.strangers)];
     for (class, rule) in classes {
-        table.row([plain(class), plain(rule_words(rule)), plain("")]);
+        let less = class == "anybody"
+            && rule.handling == HandlingWord::Allow
+            && rules.clear.as_ref() != Some(&rule.grants);
+        let less = if less { ", as far as all others do" } else { "" };
+        table.row([plain(class), plain(format!("{}{less}", rule_words(rule))), plain("")]);
     }
     for watcher in &rules.watchers {
         table.row([
