@@ -561,22 +561,8 @@ fn information() -> impl Strategy<Value = PresenceInformation> {
 }
 
 fn watcher() -> impl Strategy<Value = Watcher> {
-    let states = [
-        SubscriptionState::Pending,
-        SubscriptionState::Active,
-        SubscriptionState::Waiting,
-        SubscriptionState::Terminated,
-    ];
-    let events = [
-        SubscriptionEvent::Subscribe,
-        SubscriptionEvent::Approved,
-        SubscriptionEvent::Deactivated,
-        SubscriptionEvent::Probation,
-        SubscriptionEvent::Rejected,
-        SubscriptionEvent::Timeout,
-        SubscriptionEvent::Giveup,
-        SubscriptionEvent::Noresource,
-    ];
+    let states = SubscriptionState::ALL;
+    let events = SubscriptionEvent::ALL;
     let visible_to = prop_oneof![
         Just(VisibleTo::Everybody),
         Just(VisibleTo::Nobody),

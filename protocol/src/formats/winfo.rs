@@ -264,27 +264,11 @@ const fn state(state: SubscriptionState) -> &'static str {
 }
 
 fn state_of(text: &str) -> Option<SubscriptionState> {
-    let states = [
-        SubscriptionState::Pending,
-        SubscriptionState::Active,
-        SubscriptionState::Waiting,
-        SubscriptionState::Terminated,
-    ];
-    states.into_iter().find(|one| state(*one) == text)
+    SubscriptionState::ALL.into_iter().find(|one| state(*one) == text)
 }
 
 fn event_of(text: &str) -> Option<SubscriptionEvent> {
-    let events = [
-        SubscriptionEvent::Subscribe,
-        SubscriptionEvent::Approved,
-        SubscriptionEvent::Deactivated,
-        SubscriptionEvent::Probation,
-        SubscriptionEvent::Rejected,
-        SubscriptionEvent::Timeout,
-        SubscriptionEvent::Giveup,
-        SubscriptionEvent::Noresource,
-    ];
-    events.into_iter().find(|event| event.as_str() == text)
+    SubscriptionEvent::ALL.into_iter().find(|event| event.as_str() == text)
 }
 
 const WATCHER_INFO: &str = "urn:ietf:params:xml:ns:watcherinfo";

@@ -25,6 +25,11 @@ pub enum SubscriptionState {
     Terminated,
 }
 
+impl SubscriptionState {
+    /// All of them, in the order of the wire.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Active, Self::Waiting, Self::Terminated];
+}
+
 /// What brought a subscription to its state (RFC 3857).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -48,6 +53,18 @@ pub enum SubscriptionEvent {
 }
 
 impl SubscriptionEvent {
+    /// All of them, in the order of the wire.
+    pub const ALL: [Self; 8] = [
+        Self::Subscribe,
+        Self::Approved,
+        Self::Deactivated,
+        Self::Probation,
+        Self::Rejected,
+        Self::Timeout,
+        Self::Giveup,
+        Self::Noresource,
+    ];
+
     /// The word for it.
     pub const fn as_str(self) -> &'static str {
         match self {

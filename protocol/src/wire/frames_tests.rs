@@ -66,22 +66,8 @@ fn requests_and_responses_have_the_numbers_that_wire_md_gives() {
 
 #[test]
 fn states_events_answers_and_visibilities_have_the_numbers_that_wire_md_gives() {
-    let states = [
-        SubscriptionState::Pending,
-        SubscriptionState::Active,
-        SubscriptionState::Waiting,
-        SubscriptionState::Terminated,
-    ];
-    let events = [
-        SubscriptionEvent::Subscribe,
-        SubscriptionEvent::Approved,
-        SubscriptionEvent::Deactivated,
-        SubscriptionEvent::Probation,
-        SubscriptionEvent::Rejected,
-        SubscriptionEvent::Timeout,
-        SubscriptionEvent::Giveup,
-        SubscriptionEvent::Noresource,
-    ];
+    let states = SubscriptionState::ALL;
+    let events = SubscriptionEvent::ALL;
     let answers = [
         FetchAnswer::Known,
         FetchAnswer::Granted { key: None },
