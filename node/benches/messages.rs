@@ -275,6 +275,7 @@ async fn node(home: &Path, number: u8, peer: Option<Multiaddr>) -> Result<(MeshH
         neighbours: NEIGHBOURS,
         gossip: mesh::gossip::GossipSettings::default(),
         publishes: Publishes::Changes,
+        keeps_inbox: true,
         verify: PresenceRecord::verify,
         events: EventLog::default(),
     };

@@ -99,6 +99,7 @@ impl Publisher {
             seed: [7; 32],
             limits: NodeLimits::default(),
             publishes: Publishes::Changes,
+            keeps_inbox: true,
             verify: PresenceRecord::verify,
         };
         let node = Node::new(Timestamp::START, config, Restored::default());

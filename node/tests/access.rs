@@ -172,6 +172,20 @@ fn a_node_without_a_presentity_watches_sends_and_takes_messages_and_nobody_is_sh
     }
 }
 
+#[test]
+fn a_node_without_an_inbox_is_shown_and_sends_and_takes_no_messages() {
+    let [alice, bob, _] = acquainted();
+    let dave = Node::start(Place::Loopback, "Dave", &["--no-inbox", "--peer", &address(&bob)]);
+    alice.wait_contact(&dave, "present");
+    dave.wait_contact(&alice, "present");
+    assert_eq!(dave.cli(&["send", alice.id(), "do not answer"]).code, Some(0));
+    assert_eq!(alice.cli(&["send", dave.id(), "why not?"]).code, Some(NO_SUCH_INBOX), "it names none");
+    let inbox = format!("im:{}@lan.alt", dave.id());
+    assert_eq!(alice.cli(&["send", &inbox, "why not?"]).code, Some(NO_SUCH_INBOX), "and has none");
+    let shown = alice.json(&["who"]);
+    assert_eq!(status(&shown, &dave), Some("closed"), "{shown:#}");
+}
+
 /// What somebody sees of a presentity that it watches and writes to: the exit code of a fetch, the status
 /// that it shows, the state of its subscription, and the exit code of a message.
 fn experience(watcher: &Node, presentity: &Node) -> (i32, String, String, i32) {
@@ -250,3 +264,4 @@ const NOTE: &str = "marker: in the attic until nine";
 // Exit codes.
 const NOT_ALLOWED: i32 = 5;
 const CLOSED: i32 = 10;
+const NO_SUCH_INBOX: i32 = 15;

@@ -165,6 +165,7 @@ impl Running {
             neighbours: NEIGHBOURS,
             gossip: mesh::gossip::GossipSettings::default(),
             publishes: Publishes::Changes,
+            keeps_inbox: true,
             verify: PresenceRecord::verify,
             events: EventLog::default(),
         };

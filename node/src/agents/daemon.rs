@@ -57,6 +57,8 @@ pub struct Options {
     pub mdns: bool,
     /// When it publishes, if it is a PRESENTITY.
     pub publishes: Publishes,
+    /// Whether it keeps an INSTANT INBOX.
+    pub keeps_inbox: bool,
 }
 
 /// A node that runs.
@@ -102,6 +104,7 @@ impl Daemon {
             neighbours: NEIGHBOURS,
             gossip: mesh::gossip::GossipSettings::default(),
             publishes: options.publishes,
+            keeps_inbox: options.keeps_inbox,
             verify: PresenceRecord::verify,
             events: EventLog::default(),
         };

@@ -398,6 +398,7 @@ impl TestNode {
             neighbours: NEIGHBOURS,
             gossip: mesh::gossip::GossipSettings::default(),
             publishes: Publishes::Changes,
+            keeps_inbox: true,
             verify: PresenceRecord::verify,
             events: EventLog::default(),
             key,

@@ -96,6 +96,8 @@ pub struct MeshConfig<D, S, C> {
     pub gossip: GossipSettings,
     /// When it publishes, if it is a PRESENTITY.
     pub publishes: Publishes,
+    /// Whether it keeps an INSTANT INBOX.
+    pub keeps_inbox: bool,
     /// How records are verified: [`PresenceRecord::verify`](
     /// hereabouts_protocol::presence::record::PresenceRecord::verify), on a machine.
     pub verify: Verifier,
@@ -164,6 +166,7 @@ where
         seed: rand::RngExt::random(&mut random),
         limits: config.limits,
         publishes: config.publishes,
+        keeps_inbox: config.keeps_inbox,
         verify: config.verify,
     };
     let node = Node::new(now, node, config.restored);

@@ -30,6 +30,8 @@ pub struct NodeConfig {
     pub limits: NodeLimits,
     /// When it publishes, if it is a PRESENTITY.
     pub publishes: Publishes,
+    /// Whether it keeps an INSTANT INBOX. A node that keeps none sends messages and takes none.
+    pub keeps_inbox: bool,
     /// How records of others are verified.
     pub verify: Verifier,
 }

@@ -91,6 +91,10 @@ impl Node {
         request: MessageRequest,
     ) {
         let MessageRequest { message, remaining_ms } = request;
+        if !self.keeps_inbox {
+            self.answer_message(token, Delivery::Failed(FailureReason::NoSuchInbox));
+            return;
+        }
         // A document that does not name this inbox invites nobody to it.
         let tuple = self.information().tuples.iter().find(|tuple| tuple.is_for(self.inbox.address()));
         let status = tuple.map_or(Basic::Closed, |tuple| tuple.status.basic);

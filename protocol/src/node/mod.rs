@@ -92,6 +92,7 @@ pub struct Node {
     notifications: Notifications,
     watches: Watches,
     inbox: Inbox,
+    keeps_inbox: bool,
     outbox: Outbox,
     petnames: Petnames,
     keyring: Keyring,
@@ -123,12 +124,13 @@ impl Node {
     /// # Panics
     /// If the key is not an Ed25519 key.
     pub fn new(now: Timestamp, config: NodeConfig, restored: Restored) -> Self {
-        let NodeConfig { clock, key, realm, incarnation, information, seed, limits, publishes, verify } =
-            config;
+        let NodeConfig { clock, key, realm, incarnation, information, seed, limits, .. } = config;
+        let NodeConfig { publishes, keeps_inbox, verify, .. } = config;
         let rules = AccessRules::new(restored.access_rules.into_iter().map(|set| (set.audience, set.rule)));
         let views = Views::new(now, rules, apart(&seed));
         let publication =
-            Publication::new(now, clock, key, realm.clone(), incarnation, information, views, publishes);
+            Publication::new(now, clock, key, realm.clone(), incarnation, information, views, publishes)
+                .with_inbox(keeps_inbox);
         let watcher_information = WatcherInformation::new(clock, restored.watchers);
         let address = InboxAddress { node: publication.presentity(), realm: realm.clone() };
         let mut random = StdRng::from_seed(seed);
@@ -151,6 +153,7 @@ impl Node {
                 clock,
                 restored.outbox.into_iter().filter(|entry| entry.message.to.realm == realm).collect(),
             ),
+            keeps_inbox,
             petnames: Petnames::new(restored.contacts),
             keyring: Keyring::new(now, clock, restored.keys),
             visible_to: restored.visible_to,

@@ -42,6 +42,8 @@ pub struct Publication {
     addresses: Vec<NodeAddress>,
     publishes: Publishes,
     version: Version,
+    /// Whether the node keeps an inbox at all.
+    keeps_inbox: bool,
     inbox_full: bool,
     departed: bool,
     record: Option<PresenceRecord>,
@@ -84,6 +86,7 @@ impl Publication {
             addresses: Vec::new(),
             publishes,
             version: Version { incarnation, sequence: 0 },
+            keeps_inbox: true,
             inbox_full: false,
             departed: false,
             record: None,
@@ -98,6 +101,12 @@ impl Publication {
         }
     }
 
+    /// The same of a node that keeps no inbox unless `keeps_inbox`: its tuple is CLOSED and without address.
+    #[must_use]
+    pub fn with_inbox(self, keeps_inbox: bool) -> Self {
+        Self { keeps_inbox, ..self }
+    }
+
     /// Whose it is.
     pub fn presentity(&self) -> Presentity {
         self.presentity
@@ -109,13 +118,16 @@ impl Publication {
     }
 
     /// The document as it is published: what the PRINCIPAL set, but CLOSED where it names this node's inbox
-    /// while that is full.
+    /// while that is full, or if there is none.
     pub fn effective_information(&self) -> PresenceInformation {
         let mut information = self.information.clone();
-        if self.inbox_full {
+        if self.inbox_full || !self.keeps_inbox {
             let inbox = InboxAddress { node: self.presentity, realm: self.realm.clone() };
             for tuple in information.tuples.iter_mut().filter(|tuple| tuple.is_for(&inbox)) {
                 tuple.status.basic = Basic::Closed;
+                if !self.keeps_inbox {
+                    tuple.communication_address = None;
+                }
             }
         }
         information

@@ -165,6 +165,7 @@ impl World {
             limits: limits(&self.scenario.node),
             neighbours: self.scenario.node.neighbours,
             gossip: self.scenario.gossip.0.clone(),
+            keeps_inbox: true,
             publishes: if node.publishes { Publishes::Changes } else { Publishes::Nothing },
             verify: verify::once,
             events: EventLog::new(1, Some(tap)),

@@ -161,6 +161,9 @@ pub struct UpArguments {
     /// Show nothing of yourself: only watch, send and take messages. Others know of you by an im: URI alone
     #[arg(long)]
     pub no_presence: bool,
+    /// Take no messages: keep no inbox, and say so
+    #[arg(long)]
+    pub no_inbox: bool,
     /// Publish once in this time whether or not something changed, from 10s to 40m, so that nobody learns
     /// from the gossip when it did; changes are seen that much later [default: at once]
     #[arg(long, value_name = "DURATION", conflicts_with = "no_presence")]

@@ -46,6 +46,7 @@ fn options(home: PathBuf, arguments: &UpArguments) -> Options {
         listen: arguments.listen.clone(),
         peers: arguments.peer.clone(),
         mdns: !arguments.no_mdns,
+        keeps_inbox: !arguments.no_inbox,
         publishes: match &arguments.rhythm {
             _ if arguments.no_presence => Publishes::Nothing,
             Some(period) => Publishes::Rhythm(period.0),

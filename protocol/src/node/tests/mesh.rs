@@ -162,6 +162,7 @@ impl Mesh {
             seed,
             limits: this.limits,
             publishes: Publishes::Changes,
+            keeps_inbox: true,
             verify: PresenceRecord::verify,
         };
         this.node = Some(Node::new(Timestamp::START, config, restored));
