@@ -1,5 +1,7 @@
 //! The change of PRESENCE INFORMATION that a person makes, and what it makes of the document.
 
+use std::collections::BTreeSet;
+
 use hereabouts_protocol::{
     identity::InboxAddress,
     presence::information::{
@@ -30,7 +32,8 @@ pub struct SetPresence {
     /// The STATUS of the tuple.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub basic: Option<BasicWord>,
-    /// Values beside it, such as `away`, `busy`, `chat`, `dnd`, `xa`; any word will do.
+    /// Values beside it, such as `away`, `busy`, `chat`, `dnd`, `xa`; any word will do, except `open` and
+    /// `closed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub further: Option<Vec<String>>,
     /// A sentence for people; an empty text takes it away.
@@ -107,7 +110,7 @@ impl SetPresence {
     ) -> Result<(), SetPresenceError> {
         let id: Token = word("tuple", self.tuple_id())?;
         let address = self.communication_address()?;
-        let further = self.further.as_deref().map(|values| words("further", values)).transpose()?;
+        let further = self.further_values()?;
         if let Some(tuple) = information.tuples.iter_mut().find(|tuple| tuple.id == id) {
             if let Some(basic) = self.basic {
                 tuple.status = Status { basic: basic.into(), further: further.unwrap_or_default() };
@@ -129,6 +132,14 @@ impl SetPresence {
             markup: OtherPresenceMarkup::default(),
         });
         Ok(())
+    }
+
+    fn further_values(&self) -> Result<Option<BTreeSet<Token>>, SetPresenceError> {
+        let further = self.further.as_deref().map(|values| words("further", values)).transpose()?;
+        match further.iter().flatten().find(|value| BASIC_WORDS.contains(&value.as_str())) {
+            Some(basic) => Err(SetPresenceError::BasicAmongFurther { basic: basic.to_string() }),
+            None => Ok(further),
+        }
     }
 
     fn communication_address(&self) -> Result<Option<CommunicationAddress>, SetPresenceError> {
@@ -191,6 +202,12 @@ pub enum SetPresenceError {
     /// Only one of means and contact is given.
     #[error("`means` and `contact` are one address: give both or neither")]
     HalfAnAddress,
+    /// OPEN or CLOSED stands beside the one of them that is the STATUS.
+    #[error("{basic} cannot go with another status: open and closed exclude each other; give one of them")]
+    BasicAmongFurther {
+        /// Which of them.
+        basic: String,
+    },
     /// One tuple is set and removed at once.
     #[error(
         "the tuple {id} is set and removed at once; do one of the two (to set another, name it as `tuple`)"
@@ -219,13 +236,13 @@ pub enum SetPresenceError {
     },
 }
 
-fn words(
-    field: &'static str,
-    texts: &[String],
-) -> Result<std::collections::BTreeSet<Token>, SetPresenceError> {
+fn words(field: &'static str, texts: &[String]) -> Result<BTreeSet<Token>, SetPresenceError> {
     texts.iter().map(|text| word(field, text)).collect()
 }
 
 fn word(field: &'static str, text: &str) -> Result<Token, SetPresenceError> {
     text.parse().map_err(|error| SetPresenceError::NotAWord { field, text: text.to_owned(), error })
 }
+
+/// What is no further STATUS value, since RFC 2778 has these two exclude each other.
+const BASIC_WORDS: [&str; 2] = ["open", "closed"];
