@@ -3,12 +3,14 @@
 
 mod lab;
 
-use std::fs;
-
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use lab::{Node, Place, entry};
+use lab::{
+    Node, Place,
+    documents::{has_on_disk, kind, status, subscription, wait_note, watcher},
+    entry,
+};
 
 #[test]
 fn access_rules_block_a_watcher_from_the_next_moment_until_it_is_allowed_and_over_restarts() {
@@ -200,46 +202,6 @@ fn experience(watcher: &Node, presentity: &Node) -> (i32, String, String, i32) {
     watcher.json(&["contact", "remove", "them"]);
     let status = status(&seen, presentity).unwrap_or_default().to_owned();
     (fetched.code.unwrap_or(-1), status, state, sent.code.unwrap_or(-1))
-}
-
-/// Waits until `watcher` shows this note of `presentity`, or none.
-fn wait_note(watcher: &Node, presentity: &Node, note: Option<&str>) {
-    watcher.wait_who("the note", |who| {
-        let shown =
-            entry(who, presentity.id()).map(|entry| entry.pointer("/note/text").and_then(Value::as_str));
-        shown == Some(note)
-    });
-}
-
-fn status<'who>(who: &'who Value, of: &Node) -> Option<&'who str> {
-    entry(who, of.id())?.pointer("/tuples/0/status/basic")?.as_str()
-}
-
-/// State and event of the first subscription to `presentity`.
-fn subscription(watcher: &Node, presentity: &Node) -> (String, String) {
-    let subscriptions = watcher.json(&["subscriptions"]);
-    let mut watching = subscriptions.get("watching").and_then(Value::as_array).into_iter().flatten();
-    let is_it = |watch: &&Value| watch.get("id").and_then(Value::as_str) == Some(presentity.id());
-    let watch = watching.find(is_it).cloned().unwrap_or_default();
-    let text = |field: &str| watch.get(field).and_then(Value::as_str).unwrap_or_default().to_owned();
-    (text("state"), text("event"))
-}
-
-fn watcher<'all>(watchers: &'all Value, who: &Node) -> Option<&'all Value> {
-    let all = watchers.get("watchers")?.as_array()?;
-    all.iter().find(|watcher| watcher.get("id").and_then(Value::as_str) == Some(who.id()))
-}
-
-fn kind<'all>(watchers: &'all Value, who: &Node) -> Option<&'all str> {
-    watcher(watchers, who)?.get("kind")?.as_str()
-}
-
-/// Whether any file of a node's home holds these words.
-fn has_on_disk(node: &Node, words: &str) -> bool {
-    let files = fs::read_dir(node.home()).expect("the home is there").flatten();
-    files
-        .filter_map(|file| fs::read(file.path()).ok())
-        .any(|bytes| bytes.windows(words.len()).any(|window| window == words.as_bytes()))
 }
 
 /// Alice, Bob and Carol, who see each other.

@@ -38,6 +38,7 @@
 )]
 #![allow(clippy::print_stderr, reason = "a failed test shows what its nodes said")]
 
+pub mod documents;
 mod network;
 mod node;
 mod preflight;

@@ -189,3 +189,41 @@ fn whoever_said_goodbye_is_not_asked_and_what_was_known_is_given_at_once() {
     let fetch = mesh.with(0, |node, now| node.handle_fetch(now, who));
     assert_eq!(mesh.seat(0).fetched.get(&fetch), Some(&FetchOutcome::Unanswered));
 }
+
+#[test]
+fn a_fetcher_has_no_subscription_and_is_notified_of_nothing() {
+    let mut mesh = Mesh::row(2);
+    mesh.faults = Faults { gossip_lost: 1.0, ..Faults::default() };
+    let who = mesh.who(1);
+    let fetch = mesh.with(0, |node, now| node.handle_fetch(now, who));
+    mesh.run(Duration::from_millis(100));
+    assert_eq!((mesh.seat(0).fetched[&fetch], subscribers(&mesh)), (FetchOutcome::Direct, 0));
+    rename(&mut mesh, 1, "Roberta");
+    mesh.run(Duration::from_millis(100));
+    assert_eq!((mesh.seat(1).asked.get("notify"), mesh.transitions(0, 1)), (None, vec![]));
+}
+
+#[test]
+fn a_notification_is_there_as_soon_as_a_message_would_be() {
+    let mut mesh = watching();
+    let (mut notified, mut delivered) = (Vec::new(), Vec::new());
+    for round in 1..=100 {
+        let began = mesh.now;
+        let name = format!("name {round}");
+        rename(&mut mesh, 1, &name);
+        let shows = |mesh: &Mesh| mesh.view(0, 1).display_name.as_ref() == Some(&name);
+        mesh.run_until(SECOND, shows);
+        notified.push(mesh.now.since(began));
+        mesh.run(SECOND);
+        let began = mesh.now;
+        mesh.send(1, 0, "hello", false);
+        mesh.run_until(SECOND, |mesh| mesh.inbox(0).len() == round);
+        delivered.push(mesh.now.since(began));
+        mesh.run(SECOND);
+    }
+    for times in [&mut notified, &mut delivered] {
+        times.sort_unstable();
+    }
+    let percentile_95 = |times: &[Duration]| times[94];
+    assert!(percentile_95(&notified) <= percentile_95(&delivered), "{notified:?} {delivered:?}");
+}
