@@ -126,6 +126,37 @@ fn instant_inbox_address_and_status_foretell_whether_a_message_is_taken() {
 }
 
 #[test]
+fn open_ends_by_itself_when_the_rules_deny_everybody_and_comes_back_with_the_first_who_may() {
+    let Some([alice, mut bob, _]) = on_a_segment() else { return };
+    let wait_status = |bob: &Node, basic: &str| {
+        alice.wait_who("the status", |who| status(who, bob) == Some(basic));
+    };
+    bob.json(&["delivery", "deny", "strangers"]);
+    bob.json(&["delivery", "deny", "contacts"]);
+    wait_status(&bob, "closed");
+    assert_eq!(alice.cli(&["send", "bob", "anybody?"]).code, Some(DENIED));
+    bob.down();
+    bob.restart();
+    alice.wait_contact(&bob, "present");
+    wait_status(&bob, "closed");
+    bob.json(&["delivery", "accept", alice.id()]);
+    wait_status(&bob, "open");
+    assert_eq!(alice.cli(&["send", "bob", "it is me"]).code, Some(DELIVERED));
+}
+
+#[test]
+fn sender_without_an_inbox_says_that_it_takes_no_answer() {
+    let Some([a, b]) = Lab::with_hosts(Addresses::V4) else { return };
+    let bob = Node::start(&b, "Bob", &[]);
+    let dora = Node::start(&a, "Dora", &["--no-inbox"]);
+    dora.wait_contact(&bob, "present");
+    assert_eq!(dora.cli(&["send", "bob", "do not answer"]).code, Some(DELIVERED));
+    let came = bob.json(&["inbox"])["messages"][0].clone();
+    assert_eq!((&came["from"]["id"], &came["reply_to"]), (&json!(dora.id()), &Value::Null));
+    assert_eq!(bob.cli(&["send", dora.id(), "but why?"]).code, Some(NO_SUCH_INBOX));
+}
+
+#[test]
 fn instant_inbox_keeps_what_came_for_its_owner_alone_and_what_was_deleted_stays_deleted() {
     let Some([alice, mut bob, _]) = on_a_segment() else { return };
     // Nobody looks at Bob's inbox while these come.
@@ -156,6 +187,7 @@ fn instant_message_has_one_id_on_both_sides_a_limit_and_an_answer() {
     let came = bob.json(&["inbox"])["messages"][0].clone();
     assert_eq!((&came["id"], &came["from"]["id"]), (&sent["id"], &json!(alice.id())));
     assert_eq!(came["to"], bob.up()["inbox_address"], "it says to whom it goes");
+    assert_eq!(came["reply_to"], alice.up()["inbox_address"], "and where an answer goes");
 
     let largest = "x".repeat(BODY_BYTES_MAX);
     let send = |text: &str| alice.client().cli_with_input(&["send", "bob", "-"], Some(text)).code;
@@ -164,7 +196,7 @@ fn instant_message_has_one_id_on_both_sides_a_limit_and_an_answer() {
     assert_eq!(texts(&bob), ["Canteen at twelve?", &largest]);
 
     // A reply needs nothing but what stands in the message.
-    let from = came["from"]["id"].as_str().expect("a sender");
+    let from = came["reply_to"].as_str().expect("an address");
     let thread = came["id"].as_str().expect("an id");
     assert_eq!(bob.cli(&["send", from, "yes", "--thread", thread]).code, Some(DELIVERED));
     let answer = alice.json(&["inbox"])["messages"][0].clone();

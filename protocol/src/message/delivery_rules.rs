@@ -44,6 +44,11 @@ impl DeliveryRules {
         self.0.keys().filter(|whose| matches!(whose, Whose::Sender(_))).count()
     }
 
+    /// Whether they take a message of anybody at all.
+    pub(super) fn accept_somebody(&self) -> bool {
+        self.0.values().any(|rule| rule.action == DeliveryAction::Accept)
+    }
+
     /// The rule that was set for these, or by default holds.
     pub fn of(&self, whose: &Whose) -> Option<&DeliveryRule> {
         self.0.get(whose)

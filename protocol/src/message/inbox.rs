@@ -9,8 +9,8 @@
 //! failing store too: before such a refusal the store is asked, so that nobody is told `closed` of a message
 //! that is there.
 //!
-//! A full inbox makes the STATUS CLOSED ([`Inbox::is_full`]); it opens again when a tenth is free, so that
-//! the status does not flap. Source: RFC 2778 (INSTANT INBOX, CLOSED), RFC 2779 4.2.1, 5.4.2.
+//! A full inbox, or one that is denied to everybody, makes the STATUS CLOSED ([`Inbox::is_ready`]). A full one
+//! opens again when a tenth is free, so that the status does not flap. Source: RFC 2778 (INSTANT INBOX, CLOSED), RFC 2779 4.2.1, 5.4.2.
 
 use std::time::Duration;
 
@@ -116,9 +116,10 @@ impl Inbox {
         self.rules.rules()
     }
 
-    /// Whether the STATUS is to be CLOSED since nothing fits.
-    pub fn is_full(&self) -> bool {
-        self.full
+    /// Whether somebody's message would be taken now: there is room, and not everybody is denied. The STATUS
+    /// is to be CLOSED otherwise.
+    pub fn is_ready(&self) -> bool {
+        !self.full && self.rules().accept_somebody()
     }
 
     /// Messages that it holds.

@@ -128,7 +128,7 @@ fn a_store_that_fails_delivers_nothing() {
     let mut inbox = inbox_of(9, 10);
     assert_eq!(offer(&mut inbox), Decision::Store);
     assert_eq!(inbox.handle_stored(Stored::Failed), Delivery::Failed(FailureReason::InboxFull));
-    assert_eq!((inbox.messages(), inbox.is_full()), (9, false));
+    assert_eq!((inbox.messages(), inbox.is_ready()), (9, true));
     assert_eq!(offer(&mut inbox), Decision::Store);
 }
 
@@ -138,10 +138,10 @@ fn messages_on_their_way_to_the_disk_take_up_room() {
     assert_eq!(offer(&mut inbox), Decision::Store);
     assert_eq!(offer(&mut inbox), Decision::Store);
     assert_eq!(offer(&mut inbox), Decision::RefuseUnlessStored(FailureReason::InboxFull));
-    assert!(!inbox.is_full());
+    assert!(inbox.is_ready());
     inbox.handle_stored(Stored::New);
     inbox.handle_stored(Stored::New);
-    assert!(inbox.is_full());
+    assert!(!inbox.is_ready());
 }
 
 #[test]
@@ -150,19 +150,19 @@ fn a_full_inbox_opens_again_when_a_tenth_is_free() {
         let mut inbox = inbox_of(messages_max, messages_max);
         for _ in 1..free {
             inbox.handle_deleted();
-            assert!(inbox.is_full(), "of {messages_max}, {} are left", inbox.messages());
+            assert!(!inbox.is_ready(), "of {messages_max}, {} are left", inbox.messages());
         }
         inbox.handle_deleted();
-        assert!(!inbox.is_full(), "of {messages_max}, {} are left", inbox.messages());
+        assert!(inbox.is_ready(), "of {messages_max}, {} are left", inbox.messages());
         assert_eq!(offer(&mut inbox), Decision::Store);
     }
 }
 
 #[test]
 fn an_inbox_that_was_full_before_the_start_is_full() {
-    assert!(inbox_of(10, 10).is_full());
-    assert!(inbox_of(11, 10).is_full());
-    assert!(!inbox_of(9, 10).is_full());
+    assert!(!inbox_of(10, 10).is_ready());
+    assert!(!inbox_of(11, 10).is_ready());
+    assert!(inbox_of(9, 10).is_ready());
 }
 
 #[derive(Debug, Clone)]
@@ -205,7 +205,7 @@ proptest! {
             }
             prop_assert_eq!(inbox.messages(), held);
             prop_assert!(held + storing <= messages_max);
-            prop_assert!(held < messages_max || inbox.is_full());
+            prop_assert!(held < messages_max || !inbox.is_ready());
         }
     }
 }

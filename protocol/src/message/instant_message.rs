@@ -29,7 +29,7 @@ pub struct InstantMessage {
     pub sent_at: UnixTime,
     /// Messages of one conversation share this.
     pub thread: Option<MessageId>,
-    /// Where a reply goes, if not to the sender's own inbox (RFC 2779 4.1.3).
+    /// Where a reply goes (RFC 2779 4.1.3); nowhere if the sender takes none.
     pub reply_to: Option<InboxAddress>,
     /// The MIME type of the body, such as `text/plain; charset=utf-8`.
     pub content_type: String,

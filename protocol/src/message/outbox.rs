@@ -39,7 +39,7 @@ pub struct Draft {
     pub language: Option<String>,
     /// The conversation it belongs to.
     pub thread: Option<MessageId>,
-    /// Where a reply goes, if not to this node's inbox.
+    /// Where a reply goes, if not to this node's inbox, or the one that its document names if it keeps none.
     pub reply_to: Option<InboxAddress>,
     /// Whether it waits if the recipient is out of reach.
     pub queue: bool,

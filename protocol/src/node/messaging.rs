@@ -1,7 +1,7 @@
 //! INSTANT MESSAGES through a node: those its PRINCIPAL sends, and those that peers bring.
 //!
-//! **Decides** where a message is sent to, which is read from the recipient's document, and how a message
-//! that is refused is answered if it may be stored already. **Leaves** to [`crate::message`] what an inbox
+//! **Decides** where a message is sent to, which is read from the recipient's document, where it says that an
+//! answer goes, and how a message that is refused is answered if it may be stored already. **Leaves** to [`crate::message`] what an inbox
 //! takes and when an outbox tries.
 
 use std::{collections::BTreeMap, time::Duration};
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     durable::{Change, MessageKey, StoredMessage},
-    identity::Presentity,
+    identity::{InboxAddress, Presentity},
     message::{
         inbox::{Decision, Stored},
         instant_message::{Delivery, FailureReason, InstantMessage, MessageError, MessageId},
@@ -52,10 +52,10 @@ impl Node {
         let message = InstantMessage {
             id,
             from: self.presentity(),
-            to,
             sent_at: self.clock.unix(now),
             thread: draft.thread,
-            reply_to: draft.reply_to,
+            reply_to: draft.reply_to.or_else(|| self.reply_address(&to.node)),
+            to,
             content_type: draft.content_type,
             language: draft.language,
             body: draft.body,
@@ -81,6 +81,16 @@ impl Node {
         let waited = self.outbox.handle_cancel(now, id);
         self.settle(now);
         waited
+    }
+
+    /// Where `to` may answer: this node's inbox, or else the one that its document names, as far as `to` is given
+    /// it. Nowhere if there is neither.
+    fn reply_address(&self, to: &Presentity) -> Option<InboxAddress> {
+        if self.keeps_inbox {
+            return Some(self.inbox.address().clone());
+        }
+        let seen = self.access_rule(to).view()?.of(&self.publication.effective_information());
+        Some(seen.instant_inbox()?.0)
     }
 
     pub(super) fn message_request(
@@ -130,7 +140,7 @@ impl Node {
         cursor: Option<u64>,
     ) {
         let delivery = self.inbox.handle_stored(stored);
-        self.publication.handle_inbox_full(now, self.inbox.is_full());
+        self.publication.handle_inbox_ready(now, self.inbox.is_ready());
         for response in std::iter::once(response).chain(repeats) {
             match delivery {
                 Delivery::Failed(reason) => self.refuse_unless_stored(response, &message.message, reason),

@@ -182,7 +182,7 @@ impl Node {
                 node.take_record(now, record, Source::Restored { heard_at: stored.heard_at });
             }
         }
-        node.publication.handle_inbox_full(now, node.inbox.is_full());
+        node.publication.handle_inbox_ready(now, node.inbox.is_ready());
         for contact in node.petnames.contacts().collect::<Vec<_>>() {
             node.watch_contact(now, contact);
         }
@@ -222,7 +222,7 @@ impl Node {
             NodeInput::Recalled { token, stored } => self.recalled(token, stored),
             NodeInput::MessageDeleted => {
                 self.inbox.handle_deleted();
-                self.publication.handle_inbox_full(now, self.inbox.is_full());
+                self.publication.handle_inbox_ready(now, self.inbox.is_ready());
             }
             NodeInput::ContactPut(contact) => {
                 let presentity = contact.presentity;
@@ -234,7 +234,10 @@ impl Node {
                 let before = self.petnames.remove(&petname);
                 self.no_contact(now, before);
             }
-            NodeInput::DeliveryRule(whose, rule) => self.inbox.handle_rule(whose, rule),
+            NodeInput::DeliveryRule(whose, rule) => {
+                self.inbox.handle_rule(whose, rule);
+                self.publication.handle_inbox_ready(now, self.inbox.is_ready());
+            }
             NodeInput::AccessRule(audience, rule) => self.handle_access_rule(now, audience, rule),
             NodeInput::Visibility(visible_to) => self.handle_visibility(now, visible_to),
         }

@@ -96,7 +96,7 @@ impl Node {
         self.access_rule(who).handling
     }
 
-    fn access_rule(&self, who: &Presentity) -> &AccessRule {
+    pub(super) fn access_rule(&self, who: &Presentity) -> &AccessRule {
         self.access_rules().decide(*who, self.petnames.names(who))
     }
 

@@ -3,10 +3,11 @@
 //! The document of RFC 2778 section 3: one or more PRESENCE TUPLES, each with a STATUS, optionally a
 //! COMMUNICATION ADDRESS (means and contact address, two fields) and OTHER PRESENCE MARKUP. The vocabulary
 //! is PIDF's and RPID's (RFC 3863, RFC 4480), so the document can be written in those formats. OPEN and
-//! CLOSED exclude each other by type; every further value, known to this build or not, combines with
+//! CLOSED exclude each other by type, and every further value, known to this build or not, combines with
 //! either. Unknown extensions are kept as bytes.
 //!
-//! What only a [`PresenceInformation::check`] can tell (sizes, counts, unique tuple ids) is checked once
+//! What only a [`PresenceInformation::check`] can tell (sizes, counts, unique tuple ids, that neither OPEN nor
+//! CLOSED is among the further values) is checked once
 //! where a document enters: when its owner sets it and when a record is decoded. The record holds the sum
 //! against its own limit.
 
@@ -98,6 +99,11 @@ impl PresenceInformation {
                 return Err(InformationError::TupleIdTwice);
             }
             at_most("number of status values", tuple.status.further.len(), VALUES_MAX)?;
+            for basic in [Basic::Open, Basic::Closed] {
+                if tuple.status.further.iter().any(|value| value.as_str() == basic.as_str()) {
+                    return Err(InformationError::BasicAmongFurther { basic });
+                }
+            }
             if let Some(address) = &tuple.communication_address {
                 at_most("contact address", address.contact.len(), CONTACT_BYTES_MAX)?;
             }
@@ -132,7 +138,8 @@ impl PresenceTuple {
 pub struct Status {
     /// The two values that exclude each other.
     pub basic: Basic,
-    /// Values that combine, such as `away`, `xa`, `busy`, `dnd`, `chat`. `away` does not imply CLOSED.
+    /// Values that combine, such as `away`, `xa`, `busy`, `dnd`, `chat`; neither `open` nor `closed`. `away` does
+    /// not imply CLOSED.
     pub further: BTreeSet<Token>,
 }
 
@@ -146,12 +153,19 @@ pub enum Basic {
     Closed,
 }
 
-impl fmt::Display for Basic {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Basic {
+    /// Its word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::Open => "open",
             Self::Closed => "closed",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Basic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -274,6 +288,12 @@ pub enum InformationError {
     /// Two tuples share an id.
     #[error("two tuples have the same id")]
     TupleIdTwice,
+    /// OPEN or CLOSED stands beside the one of them that is the STATUS.
+    #[error("{basic} cannot go with another status: open and closed exclude each other; give one of them")]
+    BasicAmongFurther {
+        /// Which of them.
+        basic: Basic,
+    },
     /// Some part is larger than its limit (bytes, or a count).
     #[error("the {what} is {found}, and at most {limit} is allowed")]
     TooMuch {

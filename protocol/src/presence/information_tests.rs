@@ -75,6 +75,16 @@ fn a_document_needs_a_tuple_and_distinct_ids() {
 }
 
 #[test]
+fn open_and_closed_are_no_further_values() {
+    for basic in [Basic::Open, Basic::Closed] {
+        let both = |document: &mut PresenceInformation| {
+            document.tuples[0].status.further.extend([word("dnd"), word(basic.as_str())]);
+        };
+        assert_eq!(changed(both), Err(InformationError::BasicAmongFurther { basic }));
+    }
+}
+
+#[test]
 fn every_part_is_taken_at_its_limit_and_refused_above() {
     let name = |length| changed(|document| document.display_name = "x".repeat(length));
     assert_eq!((name(64), name(65)), (Ok(()), too_much("display name", 65, 64)));

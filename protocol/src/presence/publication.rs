@@ -1,7 +1,7 @@
 //! The PRESENTITY's side: this node's own document, and when it is published.
 //!
 //! **Decides** when a new record is signed: at once when the PRINCIPAL changes the document, when the inbox
-//! fills up or has room again, when somebody says that it is out of contact, and at the goodbye; a moment
+//! fills up, is denied to everybody or takes messages again, when somebody says that it is out of contact, and at the goodbye; a moment
 //! after the addresses change, so that a burst is one record; and at [`REFRESH_INTERVAL`], so that the
 //! lease never ends while the node lives. Changes that follow each other within [`CHANGE_INTERVAL`] are one
 //! record with the last document, at the end of it; the goodbye waits for nothing. A document with an
@@ -44,7 +44,8 @@ pub struct Publication {
     version: Version,
     /// Whether the node keeps an inbox at all.
     keeps_inbox: bool,
-    inbox_full: bool,
+    /// Whether that takes a message of anybody now.
+    inbox_ready: bool,
     departed: bool,
     record: Option<PresenceRecord>,
     publish_at: Option<Timestamp>,
@@ -87,7 +88,7 @@ impl Publication {
             publishes,
             version: Version { incarnation, sequence: 0 },
             keeps_inbox: true,
-            inbox_full: false,
+            inbox_ready: true,
             departed: false,
             record: None,
             publish_at: Some(now + SETTLE_TIME),
@@ -118,10 +119,10 @@ impl Publication {
     }
 
     /// The document as it is published: what the PRINCIPAL set, but CLOSED where it names this node's inbox
-    /// while that is full, or if there is none.
+    /// while that is full or denied to everybody, or if there is none.
     pub fn effective_information(&self) -> PresenceInformation {
         let mut information = self.information.clone();
-        if self.inbox_full || !self.keeps_inbox {
+        if !self.inbox_ready || !self.keeps_inbox {
             let inbox = InboxAddress { node: self.presentity, realm: self.realm.clone() };
             for tuple in information.tuples.iter_mut().filter(|tuple| tuple.is_for(&inbox)) {
                 tuple.status.basic = Basic::Closed;
@@ -229,10 +230,10 @@ impl Publication {
         }
     }
 
-    /// The inbox is full, or has room again.
-    pub fn handle_inbox_full(&mut self, now: Timestamp, full: bool) {
-        if full != self.inbox_full {
-            self.inbox_full = full;
+    /// The inbox takes no message of anybody, since it is full or its rules deny everybody, or does so again.
+    pub fn handle_inbox_ready(&mut self, now: Timestamp, ready: bool) {
+        if ready != self.inbox_ready {
+            self.inbox_ready = ready;
             self.change(now);
         }
     }

@@ -205,7 +205,7 @@ fn the_goodbye_waits_for_no_interval_and_tells_the_last_document() {
 fn an_inbox_that_is_now_full_and_now_not_is_no_flood_of_records() {
     let mut publication = published();
     for number in 0..=90 {
-        publication.handle_inbox_full(millis(2000 + number), number % 2 == 0);
+        publication.handle_inbox_ready(millis(2000 + number), number % 2 != 0);
         publication.handle_timeout(millis(2000 + number));
     }
     publication.handle_timeout(at(2) + CHANGE_INTERVAL);
@@ -250,14 +250,14 @@ fn the_record_is_refreshed_well_before_its_lease_ends() {
 #[test]
 fn a_full_inbox_is_published_as_closed_and_opens_again() {
     let mut publication = published();
-    publication.handle_inbox_full(at(2), true);
+    publication.handle_inbox_ready(at(2), false);
     assert_eq!(publication.poll_timeout(), Some(at(2)));
     publication.handle_timeout(at(2));
     assert_eq!(status(&publication).0, Basic::Closed);
     assert_eq!(publication.information().instant_message_tuple().unwrap().status.basic, Basic::Open);
-    publication.handle_inbox_full(at(3), true);
+    publication.handle_inbox_ready(at(3), false);
     publication.handle_timeout(at(3));
-    publication.handle_inbox_full(at(4), false);
+    publication.handle_inbox_ready(at(4), true);
     publication.handle_timeout(at(4));
     assert_eq!(status(&publication).0, Basic::Open);
     assert_eq!(versions(&mut publication), [(INCARNATION, 2), (INCARNATION, 3)]);
@@ -402,7 +402,7 @@ fn nothing_is_published_after_the_goodbye() {
 
     publication.handle_depart(at(3));
     publication.handle_addresses(at(3), vec![address(2)]);
-    publication.handle_inbox_full(at(3), true);
+    publication.handle_inbox_ready(at(3), false);
     publication.handle_overtaken(at(3), &record(&alice(), 99, 1));
     let document = information(&alice(), "Alicia");
     assert_eq!(publication.handle_set(at(3), document.clone()), Ok(()));
@@ -572,7 +572,7 @@ fn an_until_that_is_over_ends_at_the_next_timeout() {
 enum Step {
     Set { tuple_until: Option<u64>, document_until: Option<u64> },
     Addresses(u8),
-    InboxFull(bool),
+    InboxReady(bool),
     Overtaken(u64, u64),
     Stored,
     Wait(u64),
@@ -586,7 +586,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (until(), until())
             .prop_map(|(tuple_until, document_until)| Step::Set { tuple_until, document_until }),
         2 => (0_u8..12).prop_map(Step::Addresses),
-        2 => any::<bool>().prop_map(Step::InboxFull),
+        2 => any::<bool>().prop_map(Step::InboxReady),
         2 => (0_u64..12, 0_u64..4).prop_map(|(incarnation, sequence)| Step::Overtaken(incarnation, sequence)),
         2 => Just(Step::Stored),
         4 => (0_u64..5000).prop_map(Step::Wait),
@@ -616,7 +616,7 @@ proptest! {
                 Step::Addresses(count) => {
                     publication.handle_addresses(now, (0..count).map(address).collect());
                 }
-                Step::InboxFull(full) => publication.handle_inbox_full(now, full),
+                Step::InboxReady(ready) => publication.handle_inbox_ready(now, ready),
                 Step::Overtaken(incarnation, sequence) => {
                     publication.handle_overtaken(now, &record(&alice(), incarnation, sequence));
                 }

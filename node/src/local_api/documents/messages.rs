@@ -35,7 +35,7 @@ pub struct MessageDocument {
     pub language: Option<String>,
     /// Shared by the messages of one conversation.
     pub thread: Option<String>,
-    /// The `im:` URI a reply goes to, if not to the sender's own inbox.
+    /// The `im:` URI a reply goes to; `null` if the sender takes none.
     pub reply_to: Option<String>,
     /// The body if it is text, else `null`.
     pub text: Option<String>,
@@ -99,7 +99,7 @@ pub struct SendMessage {
     /// Shared by the messages of one conversation: 32 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thread: Option<String>,
-    /// The `im:` URI a reply is to go to, if not to this node's own inbox.
+    /// The `im:` URI a reply is to go to; this node's own inbox, or the one its document names, unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<String>,
     /// Whether it waits in the outbox while the recipient is out of reach.

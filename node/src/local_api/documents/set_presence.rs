@@ -135,11 +135,7 @@ impl SetPresence {
     }
 
     fn further_values(&self) -> Result<Option<BTreeSet<Token>>, SetPresenceError> {
-        let further = self.further.as_deref().map(|values| words("further", values)).transpose()?;
-        match further.iter().flatten().find(|value| BASIC_WORDS.contains(&value.as_str())) {
-            Some(basic) => Err(SetPresenceError::BasicAmongFurther { basic: basic.to_string() }),
-            None => Ok(further),
-        }
+        self.further.as_deref().map(|values| words("further", values)).transpose()
     }
 
     fn communication_address(&self) -> Result<Option<CommunicationAddress>, SetPresenceError> {
@@ -202,12 +198,6 @@ pub enum SetPresenceError {
     /// Only one of means and contact is given.
     #[error("`means` and `contact` are one address: give both or neither")]
     HalfAnAddress,
-    /// OPEN or CLOSED stands beside the one of them that is the STATUS.
-    #[error("{basic} cannot go with another status: open and closed exclude each other; give one of them")]
-    BasicAmongFurther {
-        /// Which of them.
-        basic: String,
-    },
     /// One tuple is set and removed at once.
     #[error(
         "the tuple {id} is set and removed at once; do one of the two (to set another, name it as `tuple`)"
@@ -243,6 +233,3 @@ fn words(field: &'static str, texts: &[String]) -> Result<BTreeSet<Token>, SetPr
 fn word(field: &'static str, text: &str) -> Result<Token, SetPresenceError> {
     text.parse().map_err(|error| SetPresenceError::NotAWord { field, text: text.to_owned(), error })
 }
-
-/// What is no further STATUS value, since RFC 2778 has these two exclude each other.
-const BASIC_WORDS: [&str; 2] = ["open", "closed"];

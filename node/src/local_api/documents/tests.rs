@@ -305,8 +305,6 @@ fn changes_that_contradict_themselves_or_say_too_little_are_refused() {
     assert_eq!(refusal(json!({})), SetPresenceError::Nothing);
     let over = json!({"basic": "open", "until": "1970-01-01T00:01:00Z"});
     assert_eq!(refusal(over), SetPresenceError::UntilIsOver);
-    let both = json!({"basic": "open", "further": ["dnd", "closed"]});
-    assert_eq!(refusal(both), SetPresenceError::BasicAmongFurther { basic: "closed".to_owned() });
     assert_eq!(refusal(json!({"means": "tel"})), SetPresenceError::HalfAnAddress);
     let id = || "phone".to_owned();
     let stateless = json!({"tuple": "phone", "means": "tel", "contact": "tel:1"});

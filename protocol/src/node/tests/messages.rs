@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::mesh::{Faults, Mesh};
 use crate::{
     durable::MessageKey,
-    identity::Realm,
+    identity::{InboxAddress, Realm},
     message::{
+        delivery_rules::{DeliveryAction, DeliveryRule, Whose},
         instant_message::{BODY_BYTES_MAX, Delivery, FailureReason, InstantMessage, MessageError, MessageId},
         outbox::{ANSWER_TIME, Recipient},
     },
@@ -237,6 +238,42 @@ fn a_full_inbox_turns_the_status_closed_and_a_deletion_opens_it_again() {
     let taken = mesh.send(0, 1, "five", false);
     mesh.run(SECOND);
     assert_eq!(outcome(&mesh, taken), Delivery::Delivered);
+}
+
+#[test]
+fn an_inbox_that_is_denied_to_everybody_is_closed_until_somebody_may_write_again() {
+    let mut mesh = Mesh::row(2);
+    mesh.run(SECOND);
+    let published = |mesh: &mut Mesh| {
+        mesh.run(SECOND);
+        mesh.node(0).service.information(&mesh.who(1)).unwrap().instant_inbox().unwrap().1
+    };
+    let set = |mesh: &mut Mesh, whose, action| {
+        let rule = DeliveryRule { action, ..DeliveryRule::default() };
+        mesh.input(1, NodeInput::DeliveryRule(whose, Some(rule)));
+    };
+    set(&mut mesh, Whose::Strangers, DeliveryAction::Deny);
+    assert_eq!(published(&mut mesh), Basic::Open, "contacts may");
+    set(&mut mesh, Whose::Contacts, DeliveryAction::Ignore);
+    assert_eq!(published(&mut mesh), Basic::Closed);
+    let denied = mesh.send(0, 1, "anybody there?", false);
+    mesh.run(SECOND);
+    assert_eq!(outcome(&mesh, denied), Delivery::Failed(FailureReason::Denied));
+    let friend = Whose::Sender(mesh.who(0));
+    set(&mut mesh, friend, DeliveryAction::Accept);
+    assert_eq!(published(&mut mesh), Basic::Open, "one may");
+    let taken = mesh.send(0, 1, "it is me", false);
+    mesh.run(SECOND);
+    assert_eq!(outcome(&mesh, taken), Delivery::Delivered);
+}
+
+#[test]
+fn a_message_says_where_an_answer_goes() {
+    let mut mesh = Mesh::row(2);
+    mesh.send(0, 1, "hello", false);
+    mesh.run(SECOND);
+    let own = InboxAddress { node: mesh.who(0), realm: Realm::default() };
+    assert_eq!(mesh.seat(1).disk.inbox[0].message.reply_to, Some(own));
 }
 
 #[test]

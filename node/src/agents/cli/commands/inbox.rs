@@ -136,8 +136,11 @@ fn print(message: &MessageDocument, output: &Output, now: &Zoned) -> Result<(), 
     if let Some(thread) = &message.thread {
         fields.add("thread", sanitise::line(thread));
     }
-    if let Some(address) = &message.reply_to {
-        fields.add("reply to", sanitise::line(address));
+    match &message.reply_to {
+        // Whoever writes back by name or id writes there.
+        Some(address) if address.starts_with(&format!("im:{}@", message.from.id)) => (),
+        Some(address) => fields.add("reply to", sanitise::line(address)),
+        None => fields.add("reply to", "nobody: they take no messages"),
     }
     if message.text.is_none() {
         fields.add("type", sanitise::line(&message.content_type));
