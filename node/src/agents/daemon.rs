@@ -45,8 +45,10 @@ use crate::{
 pub struct Options {
     /// Its directory.
     pub home: PathBuf,
-    /// What its PRINCIPAL calls itself; the last name used, or else [`usual_name`], if none is given.
+    /// What its PRINCIPAL calls itself; the last name used if none is given.
     pub name: Option<String>,
+    /// What it is called if no name was ever given; [`usual_name`] as a rule.
+    pub first_name: String,
     /// The realm it is in.
     pub realm: Realm,
     /// Where it listens; on [`LISTEN_DEFAULT`] if nothing is given.
@@ -91,7 +93,9 @@ impl Daemon {
             reach: transport::lan_reach(),
             key,
             realm: options.realm,
-            display_name: options.name.or_else(|| restored.information.is_none().then(usual_name)),
+            display_name: options
+                .name
+                .or_else(|| restored.information.is_none().then_some(options.first_name)),
             listen,
             peers: options.peers,
             discovery,
@@ -176,7 +180,11 @@ pub fn usual_name() -> String {
     let host = fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let names = [host, env::var("USER").ok()].into_iter().flatten();
     let mut names = names.map(|name| name.trim().to_owned());
-    let mut name = names.find(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned());
+    fitting(names.find(|name| !name.is_empty()).unwrap_or_else(|| "somebody".to_owned()))
+}
+
+/// As much of a name as fits a presence document.
+pub fn fitting(mut name: String) -> String {
     while name.len() > DISPLAY_NAME_BYTES_MAX {
         name.pop();
     }

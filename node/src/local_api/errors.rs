@@ -10,7 +10,9 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use hereabouts_protocol::{message::instant_message::MessageError, presence::access_rules::AccessRuleError};
+use hereabouts_protocol::{
+    message::instant_message::MessageError, node::DraftError, presence::access_rules::AccessRuleError,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -254,14 +256,19 @@ impl From<SendError> for ErrorBody {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Stopped(stopped) => stopped.into(),
-            SendError::Message(message) => message.into(),
-            SendError::NeverHeard => Self::new(ErrorCode::NeverHeard, error.to_string()),
-            SendError::Withheld => Self::new(ErrorCode::Withheld, error.to_string()),
-            SendError::NoInbox => Self::new(ErrorCode::NoInbox, error.to_string()),
-            SendError::Oneself | SendError::OtherRealm => {
-                Self::new(ErrorCode::InvalidRecipient, error.to_string())
+            SendError::Draft(DraftError::Message(message)) => message.into(),
+            SendError::Draft(ref draft) => {
+                let code = match draft {
+                    DraftError::NeverHeard => ErrorCode::NeverHeard,
+                    DraftError::Withheld => ErrorCode::Withheld,
+                    DraftError::NoInbox | DraftError::NoSuchTuple { .. } => ErrorCode::NoInbox,
+                    DraftError::OutboxFull { .. } => ErrorCode::LimitReached,
+                    DraftError::Oneself | DraftError::OtherRealm | DraftError::Message(_) => {
+                        ErrorCode::InvalidRecipient
+                    }
+                };
+                Self::new(code, error.to_string())
             }
-            SendError::OutboxFull { .. } => Self::new(ErrorCode::LimitReached, error.to_string()),
             SendError::Storage(_) => Self::new(ErrorCode::StorageFailed, error.to_string()),
         }
     }

@@ -18,7 +18,7 @@ use hereabouts_protocol::{
         instant_message::{Delivery, MessageId},
         outbox::Draft,
     },
-    node::FetchOutcome,
+    node::{DraftError, FetchOutcome},
     presence::{
         access_rules::{AccessRule, AccessRuleError, AccessRules, Audience},
         information::{InformationError, PresenceInformation},
@@ -418,33 +418,9 @@ pub enum WatchError {
 /// Why a message was not even tried. Nothing was sent or stored.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SendError {
-    /// The message breaks a limit.
+    /// The message is not even tried.
     #[error(transparent)]
-    Message(#[from] hereabouts_protocol::message::instant_message::MessageError),
-    /// Nothing was ever heard of the recipient, so where its inbox is is not known.
-    #[error("nothing was ever heard of the recipient; an im: address would say where to send")]
-    NeverHeard,
-    /// The recipient's document is sealed, and this node has no key to it.
-    #[error(
-        "the recipient's presence is withheld from you, and the address of the inbox with it; if you know \
-         that, send to it: im:…"
-    )]
-    Withheld,
-    /// The recipient's document names no inbox for instant messages.
-    #[error("the recipient publishes no inbox for instant messages")]
-    NoInbox,
-    /// The message is for this node itself.
-    #[error("that is this node's own inbox")]
-    Oneself,
-    /// The inbox address is of another realm.
-    #[error("that inbox is in another realm, which this node is not in")]
-    OtherRealm,
-    /// The outbox holds as many waiting messages as it may.
-    #[error("{limit} messages wait in the outbox already, which is the limit; cancel some or wait")]
-    OutboxFull {
-        /// The limit.
-        limit: usize,
-    },
+    Draft(#[from] DraftError),
     /// The message could not be queued durably.
     #[error("the message could not be stored: {0}")]
     Storage(String),

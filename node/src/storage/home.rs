@@ -5,6 +5,7 @@
 //! node.db        the store (and node.db-wal, node.db-shm while a node runs); mode 0600
 //! here.sock      the local API; made by it
 //! lock           locked while a node runs, holds its process id
+//! as/NAME/       the same of a further node of the same PRINCIPAL
 //! ```
 //!
 //! The key is a file of its own so that the store can be copied and looked into without giving it away. It is
@@ -34,6 +35,7 @@ use std::{
 };
 
 use etcetera::base_strategy::{BaseStrategy, Xdg};
+use hereabouts_protocol::presence::information::Token;
 use libp2p::identity::{KeyType, Keypair};
 use thiserror::Error;
 
@@ -89,7 +91,7 @@ impl Home {
     /// # Errors
     /// If there is a key file that cannot be used, or none although there is a store; neither is touched.
     pub fn key(&self) -> Result<Keypair, KeyError> {
-        let path = self.directory.join("identity.key");
+        let path = self.directory.join(KEY_FILE);
         match File::open(&path) {
             Ok(file) => read_key(file, path),
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -115,6 +117,34 @@ pub fn socket_path(directory: &Path) -> Result<PathBuf, HomeError> {
         return Err(HomeError::SocketPathTooLong { path, bytes });
     }
     Ok(path)
+}
+
+/// Where a PRINCIPAL with several nodes in one directory keeps the one of this name.
+pub fn own_dir(directory: &Path, name: &Token) -> PathBuf {
+    directory.join(OWN_DIRECTORIES).join(name.as_str())
+}
+
+/// The names of those that there are, in their order.
+///
+/// # Errors
+/// If the directory cannot be read; one that is not there holds none.
+pub fn own_names(directory: &Path) -> io::Result<Vec<Token>> {
+    let entries = match fs::read_dir(directory.join(OWN_DIRECTORIES)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        // What else lies there is not this program's.
+        names.extend(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Whether a node was ever started in `directory`.
+pub fn is_home(directory: &Path) -> bool {
+    directory.join(KEY_FILE).exists()
 }
 
 fn absolute(directory: &Path) -> Result<PathBuf, HomeError> {
@@ -357,6 +387,8 @@ pub enum KeyError {
 /// Bytes of a Unix socket's path on Linux: 108 in `sockaddr_un` (unix(7)), one of which ends it.
 pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+const KEY_FILE: &str = "identity.key";
+const OWN_DIRECTORIES: &str = "as";
 const DIRECTORY_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
 /// A keypair takes 68 bytes. What is longer than this is none, and is not read to its end.

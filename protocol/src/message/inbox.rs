@@ -9,8 +9,9 @@
 //! failing store too: before such a refusal the store is asked, so that nobody is told `closed` of a message
 //! that is there.
 //!
-//! A full inbox, or one that is denied to everybody, makes the STATUS CLOSED ([`Inbox::is_ready`]). A full one
-//! opens again when a tenth is free, so that the status does not flap. Source: RFC 2778 (INSTANT INBOX, CLOSED), RFC 2779 4.2.1, 5.4.2.
+//! A full inbox, or one that is denied to everybody, makes the STATUS CLOSED ([`Inbox::is_ready`]). A full
+//! one opens again when a tenth is free, so that the status does not flap. Source: RFC 2778 (INSTANT INBOX,
+//! CLOSED), RFC 2779 4.2.1, 5.4.2.
 
 use std::time::Duration;
 

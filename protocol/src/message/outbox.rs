@@ -23,6 +23,7 @@ use super::instant_message::{Delivery, FailureReason, InstantMessage, MessageId}
 use crate::{
     durable::{Change, OutboxEntry, OutboxState},
     identity::{InboxAddress, Presentity},
+    presence::information::Token,
     time::{Timestamp, WallClock},
 };
 
@@ -52,6 +53,8 @@ pub struct Draft {
 pub enum Recipient {
     /// The PRESENTITY whose document names the inbox.
     Presentity(Presentity),
+    /// The same, and which tuple of the document names it.
+    Tuple(Presentity, Token),
     /// The inbox itself.
     Inbox(InboxAddress),
 }

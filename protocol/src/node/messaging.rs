@@ -1,8 +1,8 @@
 //! INSTANT MESSAGES through a node: those its PRINCIPAL sends, and those that peers bring.
 //!
 //! **Decides** where a message is sent to, which is read from the recipient's document, where it says that an
-//! answer goes, and how a message that is refused is answered if it may be stored already. **Leaves** to [`crate::message`] what an inbox
-//! takes and when an outbox tries.
+//! answer goes, and how a message that is refused is answered if it may be stored already. **Leaves** to
+//! [`crate::message`] what an inbox takes and when an outbox tries.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -21,7 +21,10 @@ use crate::{
         instant_message::{Delivery, FailureReason, InstantMessage, MessageError, MessageId},
         outbox::{Draft, LIFETIME_MAX, OutboxOutput, Recipient, UNDER_WAY_MAX, WAITING_MAX},
     },
-    presence::{access_rules::Handling, information::Basic},
+    presence::{
+        access_rules::Handling,
+        information::{Basic, PresenceInformation, Token},
+    },
     time::Timestamp,
     wire::frames::{MessageRequest, MessageResponse},
 };
@@ -35,11 +38,15 @@ impl Node {
         let to = match draft.to {
             Recipient::Inbox(address) => address,
             Recipient::Presentity(presentity) => {
-                if self.service.record(&presentity).is_none() {
-                    return Err(DraftError::NeverHeard);
-                }
-                let document = self.service.information(&presentity).ok_or(DraftError::Withheld)?;
-                document.instant_inbox().ok_or(DraftError::NoInbox)?.0
+                self.document_of(&presentity)?.instant_inbox().ok_or(DraftError::NoInbox)?.0
+            }
+            Recipient::Tuple(presentity, id) => {
+                let tuples = &self.document_of(&presentity)?.tuples;
+                let Some(tuple) = tuples.iter().find(|tuple| tuple.id == id) else {
+                    let ids = tuples.iter().map(|tuple| tuple.id.clone()).collect();
+                    return Err(DraftError::NoSuchTuple { id, ids });
+                };
+                tuple.instant_inbox().ok_or(DraftError::NoInbox)?
             }
         };
         if to.node == self.presentity() {
@@ -76,6 +83,14 @@ impl Node {
         Ok(id)
     }
 
+    /// What this node may see of the document that says where a recipient's inbox is.
+    fn document_of(&self, presentity: &Presentity) -> Result<&PresenceInformation, DraftError> {
+        if self.service.record(presentity).is_none() {
+            return Err(DraftError::NeverHeard);
+        }
+        self.service.information(presentity).ok_or(DraftError::Withheld)
+    }
+
     /// The PRINCIPAL withdraws a queued message; false if none of this id waits.
     pub fn handle_cancel(&mut self, now: Timestamp, id: MessageId) -> bool {
         let waited = self.outbox.handle_cancel(now, id);
@@ -83,8 +98,8 @@ impl Node {
         waited
     }
 
-    /// Where `to` may answer: this node's inbox, or else the one that its document names, as far as `to` is given
-    /// it. Nowhere if there is neither.
+    /// Where `to` may answer: this node's inbox, or else the one that its document names, as far as `to` is
+    /// given it. Nowhere if there is neither.
     fn reply_address(&self, to: &Presentity) -> Option<InboxAddress> {
         if self.keeps_inbox {
             return Some(self.inbox.address().clone());
@@ -233,11 +248,22 @@ pub enum DraftError {
     #[error("nothing was ever heard of the recipient; an im: address would say where to send")]
     NeverHeard,
     /// The recipient's document is sealed, and this node has no key to it.
-    #[error("the recipient's document is withheld, and with it the inbox; fetch it, or give an im: address")]
+    #[error(
+        "the recipient's presence is withheld from you, and the address of the inbox with it; if you know \
+         that, send to it: im:…"
+    )]
     Withheld,
     /// The recipient's document names no inbox for instant messages.
     #[error("the recipient publishes no inbox for instant messages")]
     NoInbox,
+    /// The recipient's document has no tuple of this id.
+    #[error("the recipient publishes no tuple {id}; there are: {}", listed(ids))]
+    NoSuchTuple {
+        /// The id.
+        id: Token,
+        /// Those that there are.
+        ids: Vec<Token>,
+    },
     /// The message is for this node itself.
     #[error("that is this node's own inbox")]
     Oneself,
@@ -245,11 +271,15 @@ pub enum DraftError {
     #[error("that inbox is in another realm, which this node is not in")]
     OtherRealm,
     /// Too many messages are under way or wait.
-    #[error("{limit} messages are under way or wait already, which is the limit")]
+    #[error("{limit} messages are under way or wait already, which is the limit; cancel some or wait")]
     OutboxFull {
         /// The limit.
         limit: usize,
     },
+}
+
+fn listed(ids: &[Token]) -> String {
+    ids.iter().map(Token::as_str).collect::<Vec<_>>().join(", ")
 }
 
 /// A refusal that waits for the store's word on whether the message is there already.

@@ -6,10 +6,9 @@
 //! CLOSED exclude each other by type, and every further value, known to this build or not, combines with
 //! either. Unknown extensions are kept as bytes.
 //!
-//! What only a [`PresenceInformation::check`] can tell (sizes, counts, unique tuple ids, that neither OPEN nor
-//! CLOSED is among the further values) is checked once
-//! where a document enters: when its owner sets it and when a record is decoded. The record holds the sum
-//! against its own limit.
+//! What only a [`PresenceInformation::check`] can tell (sizes, counts, unique tuple ids, that neither OPEN
+//! nor CLOSED is among the further values) is checked once where a document enters: when its owner sets it
+//! and when a record is decoded. The record holds the sum against its own limit.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -55,10 +54,7 @@ impl PresenceInformation {
     /// The first tuple whose COMMUNICATION MEANS is instant messaging.
     pub fn instant_message_tuple(&self) -> Option<&PresenceTuple> {
         self.tuples.iter().find(|tuple| {
-            tuple
-                .communication_address
-                .as_ref()
-                .is_some_and(|address| address.means.as_str() == MEANS_INSTANT_MESSAGE)
+            tuple.communication_address.as_ref().is_some_and(CommunicationAddress::is_for_instant_messages)
         })
     }
 
@@ -71,8 +67,7 @@ impl PresenceInformation {
     /// Where and whether this PRESENTITY takes instant messages, read from its document.
     pub fn instant_inbox(&self) -> Option<(InboxAddress, Basic)> {
         let tuple = self.instant_message_tuple()?;
-        let contact = &tuple.communication_address.as_ref()?.contact;
-        Some((contact.parse().ok()?, tuple.status.basic))
+        Some((tuple.instant_inbox()?, tuple.status.basic))
     }
 
     /// Lets the tuple of this node's own inbox name `inbox`: its address differs when the document was set in
@@ -127,6 +122,12 @@ pub struct PresenceTuple {
 }
 
 impl PresenceTuple {
+    /// The INSTANT INBOX that it names, if it names one.
+    pub fn instant_inbox(&self) -> Option<InboxAddress> {
+        let address = self.communication_address.as_ref().filter(|address| address.is_for_instant_messages());
+        address?.contact.parse().ok()
+    }
+
     /// Whether the tuple is about `inbox`.
     pub fn is_for(&self, inbox: &InboxAddress) -> bool {
         self.communication_address.as_ref() == Some(&CommunicationAddress::instant_message(inbox))
@@ -138,8 +139,8 @@ impl PresenceTuple {
 pub struct Status {
     /// The two values that exclude each other.
     pub basic: Basic,
-    /// Values that combine, such as `away`, `xa`, `busy`, `dnd`, `chat`; neither `open` nor `closed`. `away` does
-    /// not imply CLOSED.
+    /// Values that combine, such as `away`, `xa`, `busy`, `dnd`, `chat`; neither `open` nor `closed`. `away`
+    /// does not imply CLOSED.
     pub further: BTreeSet<Token>,
 }
 
@@ -179,6 +180,11 @@ pub struct CommunicationAddress {
 }
 
 impl CommunicationAddress {
+    /// Whether the method is instant messaging.
+    pub fn is_for_instant_messages(&self) -> bool {
+        self.means.as_str() == MEANS_INSTANT_MESSAGE
+    }
+
     /// The address of an INSTANT INBOX.
     pub fn instant_message(inbox: &InboxAddress) -> Self {
         Self { means: Token::known(MEANS_INSTANT_MESSAGE), contact: inbox.to_string() }

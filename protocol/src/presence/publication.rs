@@ -1,11 +1,12 @@
 //! The PRESENTITY's side: this node's own document, and when it is published.
 //!
 //! **Decides** when a new record is signed: at once when the PRINCIPAL changes the document, when the inbox
-//! fills up, is denied to everybody or takes messages again, when somebody says that it is out of contact, and at the goodbye; a moment
-//! after the addresses change, so that a burst is one record; and at [`REFRESH_INTERVAL`], so that the
-//! lease never ends while the node lives. Changes that follow each other within [`CHANGE_INTERVAL`] are one
-//! record with the last document, at the end of it; the goodbye waits for nothing. A document with an
-//! `until` goes back to plain OPEN at that time. **Leaves** the spreading to the driver.
+//! fills up, is denied to everybody or takes messages again, when somebody says that it is out of contact,
+//! and at the goodbye; a moment after the addresses change, so that a burst is one record; and at
+//! [`REFRESH_INTERVAL`], so that the lease never ends while the node lives. Changes that follow each other
+//! within [`CHANGE_INTERVAL`] are one record with the last document, at the end of it; the goodbye waits for
+//! nothing. A document with an `until` goes back to plain OPEN at that time. **Leaves** the spreading to the
+//! driver.
 //!
 //! Versions: every run has an incarnation of its own, which the store has kept before the first record is
 //! made. A node that hears of itself with a higher version than its own (a restored backup, a lost state

@@ -61,6 +61,10 @@ pub struct Global {
         help_heading = GLOBAL_HEADING
     )]
     pub home: Option<PathBuf>,
+    /// Which of your nodes in that directory: each has a presence, an inbox and rules of its own. `up` takes
+    /// several [default: the one without a name]
+    #[arg(long = "as", global = true, value_name = "NAME", help_heading = GLOBAL_HEADING)]
+    pub own_names: Vec<Token>,
     /// Print stable JSON documents, errors too; commands that go on print one a line
     #[arg(long, global = true, help_heading = GLOBAL_HEADING)]
     pub json: bool,
@@ -77,7 +81,7 @@ pub enum Command {
     Down,
     /// Show who this node is: its name, id, addresses and socket
     #[command(after_help = help::ID)]
-    Id,
+    Id(IdArguments),
     /// List who is there, with status, note and how fresh that is
     #[command(after_help = help::WHO)]
     Who(ListArguments),
@@ -191,6 +195,14 @@ impl FromStr for Rhythm {
     }
 }
 
+/// `here id`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct IdArguments {
+    /// List all your nodes of this directory, also those that do not run
+    #[arg(long, conflicts_with = "own_names")]
+    pub all: bool,
+}
+
 /// `here who`.
 #[derive(Debug, Clone, Args)]
 pub struct ListArguments {
@@ -260,6 +272,9 @@ pub struct SendArguments {
     /// The message, at most 16 KiB [default: read from standard input, as for '-']
     #[arg(value_name = "TEXT")]
     pub text: Option<String>,
+    /// To the inbox that this tuple of their presence names [default: the first that names one]
+    #[arg(long, value_name = "ID")]
+    pub tuple: Option<Token>,
     /// If they are out of reach or take no messages now, keep it and send it when that changes
     #[arg(long)]
     pub queue: bool,

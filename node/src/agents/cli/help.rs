@@ -40,6 +40,7 @@ Examples:
   here up --realm floor-3
   here up --rhythm 1m
   here up --no-mdns --listen /ip4/0.0.0.0/tcp/4001 --peer /ip4/192.168.1.7/tcp/4001
+  here up --as work --as home                two nodes of yours in one process
   here --home /tmp/second up --name Bob      a second node on this machine
 
 Exit codes: 0 left cleanly, 1 could not run, 3 a node runs in this directory already";
@@ -56,6 +57,7 @@ Exit codes: 0 stopped, 3 no node was running";
 pub(super) const ID: &str = "\
 Examples:
   here id
+  here id --all                              all that you have in this directory (--as)
   here id --json | jq -r .id";
 
 pub(super) const WHO: &str = "\
@@ -114,6 +116,7 @@ answer came: it may have arrived or not.
 Examples:
   here send bob \"Canteen at twelve?\"
   here send bob \"are you back?\" --queue --expires 2h
+  here send bob \"to the office\" --tuple work --as home
   git log -1 | here send carol -
 
 Exit codes: 0 delivered or queued, 1 not sent, 3 no node runs here, 4 unknown or ambiguous name,

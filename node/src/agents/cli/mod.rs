@@ -29,14 +29,15 @@ mod table;
 mod up;
 mod words;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{collections::BTreeSet, ffi::OsString, path::PathBuf};
 
 use anyhow::Result;
 use clap::Parser;
+use hereabouts_protocol::presence::information::Token;
 use serde_json::json;
 
 use self::{
-    arguments::{Arguments, Command, ListArguments},
+    arguments::{Arguments, Command, Global, ListArguments},
     exit::Exit,
     failure::Failure,
     interrupt::Interrupt,
@@ -76,7 +77,8 @@ pub fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, Exit
 
 /// Does what the command line says and reports what goes wrong. `interrupt` ends commands that go on.
 pub async fn run(arguments: Arguments, output: Output, interrupt: Interrupt) -> Exit {
-    let context = Context { home: arguments.global.home, output: output.clone(), interrupt };
+    let Global { home, own_names, .. } = arguments.global;
+    let context = Context { home, own_names, output: output.clone(), interrupt };
     let ended = dispatch(&arguments.command, &context).await;
     ended.unwrap_or_else(|error| failure::report(&error, &output))
 }
@@ -85,7 +87,7 @@ async fn dispatch(command: &Command, context: &Context) -> Result<Exit> {
     match command {
         Command::Up(arguments) => up::run(context, arguments).await,
         Command::Down => commands::node::down(context).await,
-        Command::Id => commands::node::id(context).await,
+        Command::Id(arguments) => commands::node::id(context, arguments).await,
         Command::Who(ListArguments { why: None }) => commands::who::run(context).await,
         Command::Who(ListArguments { why: Some(who) }) => commands::who::why(context, who).await,
         Command::Set(arguments) => commands::set::run(context, arguments).await,
@@ -112,6 +114,8 @@ async fn dispatch(command: &Command, context: &Context) -> Result<Exit> {
 pub(super) struct Context {
     /// The directory of the node, if it is not the usual one.
     pub(super) home: Option<PathBuf>,
+    /// Which of the nodes of that directory; the one of the directory itself if none is named.
+    pub(super) own_names: Vec<Token>,
     /// Where it writes.
     pub(super) output: Output,
     /// What ends it, if it goes on.
@@ -119,11 +123,34 @@ pub(super) struct Context {
 }
 
 impl Context {
-    fn home(&self) -> Result<PathBuf, HomeError> {
+    /// The directory that everything of this PRINCIPAL is in.
+    fn base(&self) -> Result<PathBuf, HomeError> {
         self.home.clone().map_or_else(Home::default_dir, Ok)
     }
 
-    fn client(&self) -> Result<Client, HomeError> {
+    /// The directories of the nodes that are meant.
+    fn homes(&self) -> Result<Vec<(Option<Token>, PathBuf)>, HomeError> {
+        let base = self.base()?;
+        if self.own_names.is_empty() {
+            return Ok(vec![(None, base)]);
+        }
+        let names: BTreeSet<_> = self.own_names.iter().cloned().collect();
+        let below = names.into_iter().map(|name| (Some(name.clone()), home::own_dir(&base, &name)));
+        Ok(below.collect())
+    }
+
+    /// The directory of the one node that is meant.
+    fn home(&self) -> Result<PathBuf> {
+        match self.homes()?.as_slice() {
+            [(_, home)] => Ok(home.clone()),
+            _ => {
+                let sentence = "only `here up` takes --as more than once; name one of them";
+                Err(Failure::new(Exit::Usage, "usage", sentence).into())
+            }
+        }
+    }
+
+    fn client(&self) -> Result<Client> {
         Ok(Client::new(home::socket_path(&self.home()?)?))
     }
 

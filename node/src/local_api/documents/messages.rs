@@ -83,6 +83,9 @@ pub struct InboxDocument {
 pub struct SendMessage {
     /// A petname, a display name, the beginning of a peer id, or a `pres:` or `im:` URI.
     pub to: String,
+    /// The id of the tuple of their document that names the inbox; the first that names one unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tuple: Option<String>,
     /// The body as text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use hereabouts_protocol::{
-    identity::InboxAddress,
+    identity::{IdentityError, InboxAddress},
     presence::information::{
         Basic, CommunicationAddress, INBOX_TUPLE_ID, InformationError, OtherPresenceMarkup,
         PresenceInformation, PresenceTuple, Status, Token,
@@ -141,7 +141,13 @@ impl SetPresence {
     fn communication_address(&self) -> Result<Option<CommunicationAddress>, SetPresenceError> {
         match (&self.means, &self.contact) {
             (Some(means), Some(contact)) => {
-                Ok(Some(CommunicationAddress { means: word("means", means)?, contact: contact.clone() }))
+                let address = CommunicationAddress { means: word("means", means)?, contact: contact.clone() };
+                // Other systems have im: addresses of their own (RFC 3860); those of this one end so.
+                if address.is_for_instant_messages() && contact.ends_with(".alt") {
+                    let parsed = contact.parse::<InboxAddress>();
+                    parsed.map_err(|error| SetPresenceError::NoInbox { contact: contact.clone(), error })?;
+                }
+                Ok(Some(address))
             }
             (None, None) => Ok(None),
             _ => Err(SetPresenceError::HalfAnAddress),
@@ -198,6 +204,14 @@ pub enum SetPresenceError {
     /// Only one of means and contact is given.
     #[error("`means` and `contact` are one address: give both or neither")]
     HalfAnAddress,
+    /// The contact of instant messages is no address of an inbox.
+    #[error("{contact:?} is no address for instant messages: {error}; `here id` shows that of a node")]
+    NoInbox {
+        /// What was given.
+        contact: String,
+        /// What an address is.
+        error: IdentityError,
+    },
     /// One tuple is set and removed at once.
     #[error(
         "the tuple {id} is set and removed at once; do one of the two (to set another, name it as `tuple`)"

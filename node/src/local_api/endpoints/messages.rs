@@ -8,6 +8,7 @@ use hereabouts_protocol::{
     durable::{OutboxEntry, OutboxState},
     identity::InboxAddress,
     message::outbox::{Draft, LIFETIME_MAX, Recipient},
+    node::DraftError,
 };
 use serde::Deserialize;
 
@@ -51,10 +52,13 @@ pub(super) async fn send(
     State(api): State<Api>,
     Document(message): Document<SendMessage>,
 ) -> Result<Json<SentDocument>, ErrorBody> {
-    let to = recipient(&api, &message.to).await?;
+    let to = recipient(&api, &message.to, message.tuple.as_deref()).await?;
     let draft = draft(to, message)?;
     let (id, sent) = match (api.mesh.send(draft.clone()).await, &draft.to) {
-        (Err(SendError::Withheld), Recipient::Presentity(presentity)) => {
+        (
+            Err(SendError::Draft(DraftError::Withheld)),
+            Recipient::Presentity(presentity) | Recipient::Tuple(presentity, _),
+        ) => {
             // Their node tells where the inbox is, if it lets this one see that; if not, that is said.
             let _ = api.mesh.fetch(*presentity).await;
             api.mesh.send(draft).await?
@@ -194,14 +198,21 @@ impl Default for InboxParameters {
 
 /// An `im:` URI names the inbox itself; every other way names the presentity whose document names the inbox.
 /// This node's own presentity is its own inbox, so that the mesh can tell why nothing is sent to it.
-async fn recipient(api: &Api, to: &str) -> Result<Recipient, ErrorBody> {
+async fn recipient(api: &Api, to: &str, tuple: Option<&str>) -> Result<Recipient, ErrorBody> {
+    let bad = |text: String| ErrorBody::new(ErrorCode::BadRequest, text);
     let presentity = api.directory().await?.resolve(to)?;
     let is_inbox = to.trim_start().starts_with("im:") || presentity == api.mesh.presentity;
-    Ok(if is_inbox {
-        Recipient::Inbox(InboxAddress { node: presentity, realm: api.mesh.realm.clone() })
-    } else {
-        Recipient::Presentity(presentity)
-    })
+    match tuple.map(str::parse).transpose() {
+        Err(error) => Err(bad(format!("`tuple` is {tuple:?}: {error}"))),
+        Ok(Some(_)) if is_inbox => {
+            Err(bad("an im: address names the inbox already; leave out the tuple".to_owned()))
+        }
+        Ok(Some(tuple)) => Ok(Recipient::Tuple(presentity, tuple)),
+        Ok(None) if is_inbox => {
+            Ok(Recipient::Inbox(InboxAddress { node: presentity, realm: api.mesh.realm.clone() }))
+        }
+        Ok(None) => Ok(Recipient::Presentity(presentity)),
+    }
 }
 
 fn draft(to: Recipient, message: SendMessage) -> Result<Draft, ErrorBody> {

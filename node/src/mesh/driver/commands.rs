@@ -5,9 +5,10 @@ use hereabouts_protocol::{
     durable::{Change, Durability, Outcome, StoredAccessRule, StoredContact, StoredDeliveryRule},
     message::{
         delivery_rules::{DeliveryRule, SENDER_RULES_MAX, Whose},
+        instant_message::MessageId,
         outbox::Draft,
     },
-    node::{AccessError, DraftError, NodeInput},
+    node::{AccessError, NodeInput},
     presence::{
         access_rules::{AccessRule, Audience},
         information::PresenceInformation,
@@ -190,26 +191,13 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         &mut self,
         now: Timestamp,
         draft: Draft,
-        reply: oneshot::Sender<
-            Result<(hereabouts_protocol::message::instant_message::MessageId, super::Sent), SendError>,
-        >,
+        reply: oneshot::Sender<Result<(MessageId, super::Sent), SendError>>,
     ) {
         match self.node.handle_send(now, draft) {
             Ok(id) => {
                 self.senders.insert(id, reply);
             }
-            Err(error) => answer(
-                reply,
-                Err(match error {
-                    DraftError::Message(error) => SendError::Message(error),
-                    DraftError::NeverHeard => SendError::NeverHeard,
-                    DraftError::Withheld => SendError::Withheld,
-                    DraftError::NoInbox => SendError::NoInbox,
-                    DraftError::Oneself => SendError::Oneself,
-                    DraftError::OtherRealm => SendError::OtherRealm,
-                    DraftError::OutboxFull { limit } => SendError::OutboxFull { limit },
-                }),
-            ),
+            Err(error) => answer(reply, Err(error.into())),
         }
     }
 

@@ -123,6 +123,7 @@ mod tests {
         let written = Written::default();
         let context = Context {
             home: None,
+            own_names: Vec::new(),
             output: Output::into_writer(written.clone(), false),
             interrupt: Interrupter::new().1,
         };

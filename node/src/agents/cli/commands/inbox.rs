@@ -167,7 +167,8 @@ mod tests {
             "from": { "id": "12D3KooWAAAAAAAA", "short_id": "AAAAAAAA", "name": "Alice", "petname": null },
             "to": "im:12D3KooW@lan.alt", "sent_at": "2030-03-05T11:02:59.000Z",
             "received_at": "2030-03-05T11:03:00.000Z", "read": false,
-            "content_type": "text/plain; charset=utf-8", "language": null, "thread": null, "reply_to": null,
+            "content_type": "text/plain; charset=utf-8", "language": null, "thread": null,
+            "reply_to": "im:12D3KooWAAAAAAAA@lan.alt",
             "text": text,
         }))
         .unwrap()

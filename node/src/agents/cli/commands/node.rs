@@ -1,21 +1,37 @@
 //! `here id` and `here down`: the node itself.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
 
 use crate::{
     agents::{
-        cli::{Context, exit::Exit, failure::Failure, fields::Fields, output::NAME, sanitise},
+        cli::{
+            Context,
+            arguments::IdArguments,
+            exit::Exit,
+            failure::Failure,
+            fields::Fields,
+            output::NAME,
+            sanitise,
+            table::{Table, plain},
+        },
         daemon::LEAVE_TIME_MAX,
     },
-    local_api::documents::NodeDocument,
-    storage::home::{Home, HomeError},
+    local_api::{
+        client::{Client, ClientError},
+        documents::NodeDocument,
+    },
+    storage::home::{self, Home, HomeError},
 };
 
-pub(in crate::agents::cli) async fn id(context: &Context) -> Result<Exit> {
+pub(in crate::agents::cli) async fn id(context: &Context, arguments: &IdArguments) -> Result<Exit> {
+    if arguments.all {
+        return all(context).await;
+    }
     let node = context.client()?.node().await?;
     if context.output.json {
         context.output.document(&node)?;
@@ -28,6 +44,52 @@ pub(in crate::agents::cli) async fn id(context: &Context) -> Result<Exit> {
         fields.print(&context.output)?;
     }
     Ok(Exit::Done)
+}
+
+/// All nodes of the PRINCIPAL in one directory.
+async fn all(context: &Context) -> Result<Exit> {
+    let base = context.base()?;
+    let below = home::own_names(&base).with_context(|| format!("cannot read {}", base.display()))?;
+    let named = below.into_iter().map(|name| (home::own_dir(&base, &name), Some(name)));
+    let mut nodes = Vec::new();
+    for (directory, own_name) in [(base.clone(), None)].into_iter().chain(named) {
+        if home::is_home(&directory) {
+            let node = match Client::new(home::socket_path(&directory)?).node().await {
+                Err(ClientError::NotRunning { .. }) => None,
+                asked => Some(asked?),
+            };
+            nodes.push(OwnNode { own_name: own_name.map(|name| name.to_string()), directory, node });
+        }
+    }
+    if context.output.json {
+        context.output.document(&json!({ "nodes": nodes }))?;
+        return Ok(Exit::Done);
+    }
+    let mut table = Table::new(["AS", "NAME", "RUNS", "MESSAGES", "ID"]);
+    for OwnNode { own_name, node, .. } in &nodes {
+        let shown = |field: fn(&NodeDocument) -> String| {
+            plain(node.as_ref().map_or_else(|| "-".to_owned(), |node| sanitise::line(&field(node))))
+        };
+        table.row([
+            plain(own_name.as_deref().unwrap_or("-")),
+            shown(|node| node.name.clone()),
+            plain(if node.is_some() { "yes" } else { "no" }),
+            shown(|node| node.inbox_messages.to_string()),
+            shown(|node| node.short_id.clone()),
+        ]);
+    }
+    table.print(&context.output)?;
+    Ok(Exit::Done)
+}
+
+/// One of them.
+#[derive(Debug, Serialize)]
+struct OwnNode {
+    #[serde(rename = "as")]
+    own_name: Option<String>,
+    directory: PathBuf,
+    /// What it says of itself, if it runs.
+    node: Option<NodeDocument>,
 }
 
 pub(in crate::agents::cli) async fn down(context: &Context) -> Result<Exit> {

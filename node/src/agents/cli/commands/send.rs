@@ -38,6 +38,7 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SendArgum
     let message = SendMessage {
         to: arguments.who.clone(),
         text: Some(text),
+        tuple: arguments.tuple.as_ref().map(ToString::to_string),
         thread: arguments.thread.map(|thread| thread.to_string()),
         queue: arguments.queue,
         expires_seconds: arguments
