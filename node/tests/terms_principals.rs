@@ -109,6 +109,39 @@ fn watcher_user_agent_watches_with_each_of_two_watchers_apart() {
     assert_eq!(bob.json("home", &["subscriptions"])["watching"], json!([]));
 }
 
+#[test]
+fn presence_is_updated_by_those_whom_its_principal_lets_and_by_nobody_else() {
+    let Some(Scene { alice, carol, mut bob }) = Scene::build() else { return };
+    let id = bob.home.clone();
+    let set = |by: &Node, change: &[&str]| by.cli(&[&["set", "--for", &id], change].concat()).code;
+    assert_eq!(set(&alice, &["closed", "--note", "hacked"]), Some(NOT_ALLOWED));
+    bob.json("home", &["delegates", "allow", alice.id()]);
+    bob.json("home", &["delegates", "allow", carol.id(), "--tuple", "phone"]);
+    assert_eq!(set(&alice, &["open", "away", "--note", "set by Alice"]), Some(0));
+    assert_eq!(set(&carol, &["closed", "--tuple", "phone", "--means", "tel", "--contact", "tel:1"]), Some(0));
+    assert_eq!(set(&carol, &["closed"]), Some(NOT_ALLOWED));
+    assert_eq!(set(&alice, &["--remove-tuple", "attic"]), Some(1), "it says why");
+    let noted = |who: &Value, text: &str| {
+        let shown = entry(who, &id).filter(|bob| tuple(bob, "phone").is_some());
+        shown.and_then(|bob| bob.pointer("/note/text")) == Some(&json!(text))
+    };
+    carol.wait_who("what both set", |who| noted(who, "set by Alice"));
+
+    // It is for good, until it is taken back.
+    bob.json("home", &["down"]);
+    alice.wait_who("Bob left", |who| entry(who, &id).is_some_and(|bob| bob["contact"]["state"] == "left"));
+    assert_eq!(set(&alice, &["open"]), Some(1), "only his node publishes");
+    bob.json("work", &["down"]);
+    bob.restart();
+    alice.wait_who("Bob is back", |who| {
+        entry(who, &id).is_some_and(|bob| bob["contact"]["state"] == "present")
+    });
+    assert_eq!(set(&alice, &["--note", "still Alice"]), Some(0));
+    carol.wait_who("what Alice set", |who| noted(who, "still Alice"));
+    bob.json("home", &["delegates", "remove", alice.id()]);
+    assert_eq!(set(&alice, &["closed"]), Some(NOT_ALLOWED));
+}
+
 /// Alice, Carol and Bob, who is two.
 struct Scene {
     alice: Node,
@@ -137,19 +170,29 @@ struct Principal {
     agent: Node,
     home: String,
     work: String,
-    _running: Running,
+    running: Running,
 }
 
 impl Principal {
     fn start(agent: Node) -> Self {
+        let (running, [home, work]) = Self::run(&agent);
+        Self { home, work, agent, running }
+    }
+
+    /// Starts both again after their end.
+    fn restart(&mut self) {
+        (self.running, [self.home, self.work]) = Self::run(&self.agent);
+    }
+
+    fn run(agent: &Node) -> (Running, [String; 2]) {
         let running = agent.follow(&["up", "--as", "home", "--as", "work"]);
-        let id = |own: &str| {
+        let ids = ["home", "work"].map(|own| {
             let is_up = |line: &Value| line["event"] == "up" && line["as"] == own;
             let up = running.lines().wait_for(0, PATIENCE, is_up);
             let up = up.unwrap_or_else(|| panic!("{own} is not up: {}", running.complaints()));
             up.get("id").and_then(Value::as_str).expect("`up` tells the id").to_owned()
-        };
-        Self { home: id("home"), work: id("work"), agent, _running: running }
+        });
+        (running, ids)
     }
 
     /// What a command prints that is about one of the two.

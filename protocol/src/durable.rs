@@ -15,6 +15,7 @@ use crate::{
     },
     presence::{
         access_rules::{AccessRule, Audience},
+        delegates::Delegates,
         information::PresenceInformation,
         record::Version,
         sealing::ViewKey,
@@ -60,6 +61,8 @@ pub enum Change {
     RemoveAccessRule(Audience),
     /// VISIBILITY RULES: who else may see whom this node watches.
     Visibility(VisibleTo),
+    /// Who else may update the PRESENCE INFORMATION; replaces who might before.
+    Delegates(Delegates),
     /// A key that this node was given; replaces the one for the same presentity.
     PutKey(StoredKey),
     /// The key for this presentity is over.
@@ -118,6 +121,8 @@ pub struct Restored {
     pub access_rules: Vec<StoredAccessRule>,
     /// The VISIBILITY RULES.
     pub visible_to: VisibleTo,
+    /// Who else may update the PRESENCE INFORMATION.
+    pub delegates: Delegates,
     /// The keys that this node was given.
     pub keys: Vec<StoredKey>,
     /// Who asked for this node's PRESENCE INFORMATION.

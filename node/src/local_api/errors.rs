@@ -11,7 +11,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hereabouts_protocol::{
-    message::instant_message::MessageError, node::DraftError, presence::access_rules::AccessRuleError,
+    message::instant_message::MessageError,
+    node::DraftError,
+    presence::{access_rules::AccessRuleError, delegates::DelegateError},
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -25,8 +27,8 @@ use crate::{
     mesh::{
         events::CursorError,
         handle::{
-            AccessRuleFailure, ContactError, FetchError, InboxError, RuleError, SendError, SetError, Stopped,
-            VisibilityError, WatchError,
+            AccessRuleFailure, ContactError, FetchError, InboxError, RuleError, SendError, SetDelegateError,
+            SetError, Stopped, UpdateError, VisibilityError, WatchError,
         },
     },
     storage::StorageError,
@@ -110,7 +112,7 @@ error_codes! {
     AmbiguousId "ambiguous-id" CONFLICT;
     "Whom the name means is clear, but nothing was ever heard of them and their node cannot be reached."
     NeverHeard "never-heard" NOT_FOUND;
-    "The presentity does not let this node see its presence."
+    "The presentity does not let this node see its presence, or change it."
     NotAllowed "not-allowed" FORBIDDEN;
     "The presentity decides on each watcher, and has not yet on this node. A subscription asks for that."
     Unconfirmed "unconfirmed" FORBIDDEN;
@@ -224,8 +226,34 @@ impl From<SetError> for ErrorBody {
     fn from(error: SetError) -> Self {
         match error {
             SetError::Stopped(stopped) => stopped.into(),
-            SetError::Information(_) | SetError::RecordTooLarge { .. } => {
+            SetError::Change(_) | SetError::Information(_) | SetError::RecordTooLarge { .. } => {
                 Self::new(ErrorCode::InvalidPresence, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<UpdateError> for ErrorBody {
+    fn from(error: UpdateError) -> Self {
+        match error {
+            UpdateError::Stopped(stopped) => stopped.into(),
+            UpdateError::Refused => Self::new(ErrorCode::NotAllowed, error.to_string()),
+            UpdateError::Invalid { .. } => Self::new(ErrorCode::InvalidPresence, error.to_string()),
+            UpdateError::Unanswered => Self::new(ErrorCode::Unanswered, error.to_string()),
+        }
+    }
+}
+
+impl From<SetDelegateError> for ErrorBody {
+    fn from(error: SetDelegateError) -> Self {
+        match error {
+            SetDelegateError::Stopped(stopped) => stopped.into(),
+            SetDelegateError::Storage(storage) => storage.into(),
+            SetDelegateError::Delegate(DelegateError::TooMany) => {
+                Self::new(ErrorCode::LimitReached, error.to_string())
+            }
+            SetDelegateError::Delegate(DelegateError::TooManyTuples) => {
+                Self::new(ErrorCode::InvalidRule, error.to_string())
             }
         }
     }

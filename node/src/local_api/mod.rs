@@ -40,7 +40,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use hereabouts_protocol::time::UnixTime;
-use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 pub use self::socket::ApiSocket;
 use self::{
@@ -79,8 +79,6 @@ impl ApiSocket {
 struct Api {
     mesh: MeshHandle,
     socket: Arc<Path>,
-    /// Held while the presence document is read, changed and written back.
-    setting: Arc<Mutex<()>>,
     requests: Arc<Semaphore>,
     event_streams: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
@@ -91,7 +89,6 @@ impl Api {
         Self {
             mesh,
             socket: socket.into(),
-            setting: Arc::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             stopping,

@@ -151,15 +151,17 @@ mod tests {
         }
     }
 
-    const ENDPOINTS: [&str; 36] = [
+    const ENDPOINTS: [&str; 40] = [
         "DELETE /v1/access-rules/{whom}",
         "DELETE /v1/contacts/{petname}",
+        "DELETE /v1/delegates/{who}",
         "DELETE /v1/delivery-rules/{whose}",
         "DELETE /v1/inbox/{id}",
         "DELETE /v1/outbox/{id}",
         "DELETE /v1/subscriptions/{who}",
         "GET /v1/access-rules",
         "GET /v1/contacts",
+        "GET /v1/delegates",
         "GET /v1/delivery-rules",
         "GET /v1/events",
         "GET /v1/formats/cpim/{id}",
@@ -183,9 +185,11 @@ mod tests {
         "POST /v1/shutdown",
         "PUT /v1/access-rules/{whom}",
         "PUT /v1/contacts/{petname}",
+        "PUT /v1/delegates/{who}",
         "PUT /v1/delivery-rules/{whose}",
         "PUT /v1/formats/pidf",
         "PUT /v1/presence",
+        "PUT /v1/presentities/{who}/presence",
         "PUT /v1/subscriptions/{who}",
         "PUT /v1/visibility",
     ];

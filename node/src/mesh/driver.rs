@@ -27,7 +27,7 @@ use hereabouts_protocol::{
     message::instant_message::{Delivery, MessageId},
     node::{
         FetchToken, GossipToken, Node, NodeInput, NodeOutput, Notice, OutgoingRequest, PersistToken,
-        RequestToken, Response, ResponseToken, SentOutcome, WatchersToken,
+        RequestToken, Response, ResponseToken, SentOutcome, UpdateToken, WatchersToken,
     },
     overlay::{
         address::Address,
@@ -41,7 +41,7 @@ use hereabouts_protocol::{
         service::Transition,
     },
     time::Timestamp,
-    wire::frames::{MessageResponse, PresenceResponse, WatcherReport},
+    wire::frames::{MessageResponse, PresenceResponse, UpdateAnswer, WatcherReport},
 };
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError, gossipsub,
@@ -55,7 +55,7 @@ use super::{
     clock::Clock,
     discovery::Discovery,
     events::{Event, EventLog},
-    handle::{Command, FetchError, Fetched, SendError, Sent},
+    handle::{Command, FetchError, Fetched, SendError, Sent, UpdateError},
     probe::{self, Sign},
     transport::ReachHost,
 };
@@ -98,6 +98,7 @@ pub(super) struct Driver<D: Discovery, S, C> {
     reaching_now: BTreeSet<Presentity>,
     senders: BTreeMap<MessageId, oneshot::Sender<Result<(MessageId, Sent), SendError>>>,
     fetchers: BTreeMap<FetchToken, (Presentity, oneshot::Sender<Result<Fetched, FetchError>>)>,
+    updaters: BTreeMap<UpdateToken, oneshot::Sender<Result<(), UpdateError>>>,
     watcher_fetchers: BTreeMap<WatchersToken, oneshot::Sender<Option<Vec<WatcherReport>>>>,
     timer: Option<(Timestamp, Delay)>,
     /// When the store failed last that it was said, and how.
@@ -173,6 +174,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             reaching_now: BTreeSet::new(),
             senders: BTreeMap::new(),
             fetchers: BTreeMap::new(),
+            updaters: BTreeMap::new(),
             watcher_fetchers: BTreeMap::new(),
             timer: None,
             troubled: None,
@@ -341,6 +343,16 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     let _ = reply.send(watchers);
                 }
             }
+            NodeOutput::Updated { token, answer } => {
+                if let Some(reply) = self.updaters.remove(&token) {
+                    let _ = reply.send(match answer {
+                        Some(UpdateAnswer::Taken) => Ok(()),
+                        Some(UpdateAnswer::Refused) => Err(UpdateError::Refused),
+                        Some(UpdateAnswer::Invalid { reason }) => Err(UpdateError::Invalid { reason }),
+                        None => Err(UpdateError::Unanswered),
+                    });
+                }
+            }
             NodeOutput::Sent { id, outcome } => self.answer_sender(id, outcome),
             NodeOutput::Addresses { presentity, addresses } => {
                 let told = addresses.iter().filter_map(addresses::told);
@@ -444,6 +456,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 }
                 Event::Delivery { id, to, state }
             }
+            Notice::Updated { by } => Event::Updated { by },
             Notice::Subscriber { presentity, state, event } => Event::Subscriber { presentity, state, event },
             Notice::Trouble(text) => Event::Trouble(text),
         };

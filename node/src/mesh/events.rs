@@ -68,6 +68,11 @@ pub enum Event {
         /// Since what.
         event: SubscriptionEvent,
     },
+    /// Somebody else changed this node's PRESENCE INFORMATION, as they may.
+    Updated {
+        /// Who.
+        by: Presentity,
+    },
     /// The node listens on a further address.
     Listening(Multiaddr),
     /// Something is wrong that the PRINCIPAL may want to mend.

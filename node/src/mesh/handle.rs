@@ -4,7 +4,7 @@
 //! state but the event log. Commands wait in a queue of [`COMMANDS_WAITING_MAX`]; a caller that finds it
 //! full waits too. When the mesh has ended every call answers [`Stopped`].
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::{
     SinkExt,
@@ -21,7 +21,9 @@ use hereabouts_protocol::{
     node::{DraftError, FetchOutcome},
     presence::{
         access_rules::{AccessRule, AccessRuleError, AccessRules, Audience},
-        information::{InformationError, PresenceInformation},
+        change::{PresenceChange, PresenceChangeError},
+        delegates::{DelegateError, Delegates},
+        information::{InformationError, PresenceInformation, Token},
         service::PresentityView,
     },
     watcher::{
@@ -90,6 +92,43 @@ impl MeshHandle {
         information: PresenceInformation,
     ) -> Result<PresentityView, SetError> {
         self.ask(|reply| Command::SetInformation(information, reply)).await?
+    }
+
+    /// Changes the document of this node's PRINCIPAL and publishes it.
+    ///
+    /// # Errors
+    /// Why the change cannot be made; then the old one stands.
+    pub async fn change_presence(&self, change: PresenceChange) -> Result<PresentityView, SetError> {
+        self.ask(|reply| Command::ChangePresence(change, reply)).await?
+    }
+
+    /// Asks `presentity`'s node to change its document.
+    ///
+    /// # Errors
+    /// Why it did not; if no answer came it may have, all the same.
+    pub async fn update(&self, presentity: Presentity, change: PresenceChange) -> Result<(), UpdateError> {
+        self.ask(|reply| Command::Update(presentity, change, reply)).await?
+    }
+
+    /// Who else may update this node's PRESENCE INFORMATION.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn delegates(&self) -> Result<Delegates, Stopped> {
+        self.ask(Command::Delegates).await
+    }
+
+    /// Lets somebody else update these tuples of this node's PRESENCE INFORMATION, or all of it if none is
+    /// named, from now on and over restarts; with no set at all, nothing. Whether something changed by that.
+    ///
+    /// # Errors
+    /// If there are too many, or it could not be stored; then what was stands.
+    pub async fn set_delegate(
+        &self,
+        delegate: Presentity,
+        tuples: Option<BTreeSet<Token>>,
+    ) -> Result<bool, SetDelegateError> {
+        self.ask(|reply| Command::SetDelegate(delegate, tuples, reply)).await?
     }
 
     /// Asks `presentity`'s node for its PRESENCE INFORMATION, once. If that node cannot be reached within
@@ -359,6 +398,9 @@ pub struct Stopped;
 /// Why a document was not published. The old one stands.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SetError {
+    /// The change makes no document.
+    #[error(transparent)]
+    Change(#[from] PresenceChangeError),
     /// A limit of the document.
     #[error(transparent)]
     Information(#[from] InformationError),
@@ -373,6 +415,40 @@ pub enum SetError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why another's document was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UpdateError {
+    /// This node may not change it, or not so much of it.
+    #[error("they do not let you change that; `here delegates allow` on their node would")]
+    Refused,
+    /// It makes no document that can be published.
+    #[error("their node does not take it: {reason}")]
+    Invalid {
+        /// What their node says.
+        reason: String,
+    },
+    /// No answer.
+    #[error("their node gave no answer; `here fetch` shows what became of it")]
+    Unanswered,
+    /// The mesh has ended.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+}
+
+/// Why who may update this node's document stays as it is.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum SetDelegateError {
+    /// A limit.
+    #[error(transparent)]
+    Delegate(#[from] DelegateError),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
     /// The mesh has ended.
     #[error(transparent)]
     Stopped(#[from] Stopped),
@@ -522,6 +598,10 @@ pub(super) enum Command {
     Overview(oneshot::Sender<Overview>),
     Presentities(oneshot::Sender<Vec<PresentityView>>),
     OwnInformation(oneshot::Sender<PresenceInformation>),
+    ChangePresence(PresenceChange, oneshot::Sender<Result<PresentityView, SetError>>),
+    Update(Presentity, PresenceChange, oneshot::Sender<Result<(), UpdateError>>),
+    Delegates(oneshot::Sender<Delegates>),
+    SetDelegate(Presentity, Option<BTreeSet<Token>>, oneshot::Sender<Result<bool, SetDelegateError>>),
     SetInformation(PresenceInformation, oneshot::Sender<Result<PresentityView, SetError>>),
     Fetch(Presentity, oneshot::Sender<Result<Fetched, FetchError>>),
     Watch(Presentity, oneshot::Sender<Result<(), WatchError>>),

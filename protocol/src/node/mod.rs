@@ -18,6 +18,7 @@ mod petnames;
 mod ports;
 mod remote;
 mod storing;
+mod updates;
 mod watched;
 mod watching;
 
@@ -36,8 +37,9 @@ pub use self::{
     ports::{
         FetchOutcome, FetchToken, GossipToken, IncomingRequest, NodeInput, NodeOutput, Notice,
         OutgoingRequest, PersistToken, RequestFailure, RequestToken, Response, ResponseToken, SentOutcome,
-        WatchersToken,
+        UpdateToken, WatchersToken,
     },
+    updates::ChangeError,
     watched::AccessError,
 };
 use crate::{
@@ -47,6 +49,7 @@ use crate::{
     presence::{
         access_rules::AccessRules,
         accusations::Accusations,
+        delegates::Delegates,
         information::{Basic, PresenceInformation},
         liveness::{Liveness, SLEPT},
         publication::{Publication, PublicationOutput, PublishError},
@@ -98,6 +101,7 @@ pub struct Node {
     keyring: Keyring,
     watcher_information: WatcherInformation,
     visible_to: VisibleTo,
+    delegates: Delegates,
     linked: BTreeSet<Presentity>,
     pending: BTreeMap<RequestToken, Pending>,
     persisting: BTreeMap<PersistToken, Persisting>,
@@ -157,6 +161,7 @@ impl Node {
             petnames: Petnames::new(restored.contacts),
             keyring: Keyring::new(now, clock, restored.keys),
             visible_to: restored.visible_to,
+            delegates: restored.delegates,
             linked: BTreeSet::new(),
             pending: BTreeMap::new(),
             persisting: BTreeMap::new(),
@@ -240,6 +245,7 @@ impl Node {
             }
             NodeInput::AccessRule(audience, rule) => self.handle_access_rule(now, audience, rule),
             NodeInput::Visibility(visible_to) => self.handle_visibility(now, visible_to),
+            NodeInput::Delegates(delegates) => self.delegates = delegates,
         }
         self.settle(now);
     }
@@ -645,6 +651,7 @@ enum Pending {
     Exchange { peer: Presentity, plan: Plan, cut: bool, round: u32 },
     Fetch { fetch: FetchToken, presentity: Presentity },
     FetchWatchers { fetch: WatchersToken },
+    Update { update: UpdateToken },
     Subscribe { presentity: Presentity },
     Notify { to: Presentity },
     Tell { to: Presentity, cut: bool },

@@ -12,6 +12,7 @@ use crate::{
     },
     presence::{
         access_rules::{AccessRule, Audience},
+        delegates::Delegates,
         liveness::Reach,
         record::{NodeAddress, Reaction},
         service::{PresentityView, Transition},
@@ -20,7 +21,9 @@ use crate::{
         subscription::{SubscriptionEvent, SubscriptionState},
         watcher_information::VisibleTo,
     },
-    wire::frames::{MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, WatcherReport},
+    wire::frames::{
+        MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, UpdateAnswer, WatcherReport,
+    },
 };
 
 /// Something that happened.
@@ -120,6 +123,8 @@ pub enum NodeInput {
     AccessRule(Audience, Option<AccessRule>),
     /// VISIBILITY RULES were stored.
     Visibility(VisibleTo),
+    /// Who else may update the document was stored.
+    Delegates(Delegates),
 }
 
 /// Something to carry out.
@@ -187,6 +192,13 @@ pub enum NodeOutput {
         /// Those whom this node may see; nothing if there was no answer.
         watchers: Option<Vec<WatcherReport>>,
     },
+    /// An update of another's document ended.
+    Updated {
+        /// Which.
+        token: UpdateToken,
+        /// What their node answered; nothing if it did not.
+        answer: Option<UpdateAnswer>,
+    },
     /// What became of a message that was sent, at first. A queued one's end is a [`Notice::Finished`].
     Sent {
         /// Which.
@@ -250,6 +262,11 @@ pub enum Notice {
         state: SubscriptionState,
         /// Since what.
         event: SubscriptionEvent,
+    },
+    /// Somebody else changed this presentity's document, as they may.
+    Updated {
+        /// Who.
+        by: Presentity,
     },
     /// Something is wrong that the PRINCIPAL may want to mend.
     Trouble(String),
@@ -333,6 +350,10 @@ pub struct PersistToken(pub u64);
 /// The node's name for a FETCH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FetchToken(pub u64);
+
+/// The node's name for an update of another's document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UpdateToken(pub u64);
 
 /// The node's name for a FETCH of WATCHER INFORMATION.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -118,6 +118,7 @@ impl Node {
                 self.subscribe_request(now, from, seconds, visible_to)
             }
             PresenceRequest::FetchWatchers => self.watchers_request(now, from),
+            PresenceRequest::Update(change) => self.update_request(now, from, &change),
             PresenceRequest::Notify { record, subscription, key } => {
                 self.notified(now, from, &record, subscription, key);
                 PresenceResponse::Notified
@@ -162,6 +163,9 @@ impl Node {
             ) => {
                 let outcome = self.fetched(now, presentity, record, answer);
                 self.outputs.push_back(NodeOutput::Fetched { token: fetch, outcome });
+            }
+            (Pending::Update { update }, Response::Presence(PresenceResponse::Updated(answer))) => {
+                self.updated(update, Some(answer))
             }
             (
                 Pending::FetchWatchers { fetch },
@@ -213,6 +217,7 @@ impl Node {
             }
             Pending::Fetch { fetch, .. } => self.fetch_failed(fetch),
             Pending::FetchWatchers { fetch } => self.fetched_watchers(fetch, None),
+            Pending::Update { update } => self.updated(update, None),
             Pending::Subscribe { presentity } => self.subscribe_failed(now, presentity),
             Pending::Notify { to } => self.notification_told(now, to, false),
             // Gossip brings it as well.

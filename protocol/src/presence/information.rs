@@ -234,6 +234,11 @@ impl Token {
         &self.0
     }
 
+    /// The id of the tuple that a node publishes for its own INSTANT INBOX.
+    pub fn inbox() -> Self {
+        Self::known(INBOX_TUPLE_ID)
+    }
+
     fn known(word: &str) -> Self {
         Self(word.to_owned())
     }

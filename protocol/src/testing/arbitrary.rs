@@ -6,6 +6,7 @@ use crate::{
     identity::{InboxAddress, Presentity, Realm},
     message::instant_message::{FailureReason, InstantMessage, MessageId},
     presence::{
+        change::PresenceChange,
         information::{
             Basic, CommunicationAddress, Extensions, Note, OtherPresenceMarkup, PresenceInformation,
             PresenceTuple, Status, Token,
@@ -22,7 +23,7 @@ use crate::{
     },
     wire::frames::{
         FetchAnswer, MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord,
-        WatcherReport,
+        UpdateAnswer, WatcherReport,
     },
 };
 
@@ -67,9 +68,16 @@ pub(crate) fn extensions() -> impl Strategy<Value = Extensions> {
     collection::btree_map("[a-z:/-]{1,16}", collection::vec(any::<u8>(), 0..40), 0..3)
 }
 
+fn note() -> impl Strategy<Value = Note> {
+    ("\\PC{0,20}", option::of("[a-z]{2}")).prop_map(|(text, language)| Note { text, language })
+}
+
+fn communication_address() -> impl Strategy<Value = CommunicationAddress> {
+    (token(), "\\PC{0,20}").prop_map(|(means, contact)| CommunicationAddress { means, contact })
+}
+
 fn markup() -> impl Strategy<Value = OtherPresenceMarkup> {
-    let note = ("\\PC{0,20}", option::of("[a-z]{2}")).prop_map(|(text, language)| Note { text, language });
-    (option::of(note), collection::btree_set(token(), 0..3), option::of(number()), extensions()).prop_map(
+    (option::of(note()), collection::btree_set(token(), 0..3), option::of(number()), extensions()).prop_map(
         |(note, activities, until, extensions)| OtherPresenceMarkup {
             note,
             activities,
@@ -84,16 +92,13 @@ fn basic() -> impl Strategy<Value = Basic> {
 }
 
 fn tuple() -> impl Strategy<Value = PresenceTuple> {
-    let address =
-        (token(), "\\PC{0,20}").prop_map(|(means, contact)| CommunicationAddress { means, contact });
-    (token(), basic(), collection::btree_set(token(), 0..3), option::of(address), markup()).prop_map(
-        |(id, basic, further, communication_address, markup)| PresenceTuple {
+    (token(), basic(), collection::btree_set(token(), 0..3), option::of(communication_address()), markup())
+        .prop_map(|(id, basic, further, communication_address, markup)| PresenceTuple {
             id,
             status: Status { basic, further },
             communication_address,
             markup,
-        },
-    )
+        })
 }
 
 pub(crate) fn information() -> impl Strategy<Value = PresenceInformation> {
@@ -231,6 +236,30 @@ fn watcher_report() -> impl Strategy<Value = WatcherReport> {
         )
 }
 
+pub(crate) fn presence_change() -> impl Strategy<Value = PresenceChange> {
+    let words = || option::of(collection::btree_set(token(), 0..3));
+    (
+        (option::of(token()), option::of(basic()), words(), option::of(communication_address())),
+        (option::of(note()), words(), option::of(number())),
+        (option::of(token()), option::of("\\PC{0,12}")),
+    )
+        .prop_map(
+            |((tuple, basic, further, address), (note, activities, until), (remove_tuple, display_name))| {
+                PresenceChange {
+                    tuple,
+                    basic,
+                    further,
+                    address,
+                    note,
+                    activities,
+                    until: until.map(UnixTime::from_millis),
+                    remove_tuple,
+                    display_name,
+                }
+            },
+        )
+}
+
 pub(crate) fn presence_request() -> impl Strategy<Value = PresenceRequest> {
     prop_oneof![
         (any::<u8>(), collection::vec(number(), 0..20))
@@ -245,6 +274,7 @@ pub(crate) fn presence_request() -> impl Strategy<Value = PresenceRequest> {
             .prop_map(|(record, subscription, key)| PresenceRequest::Notify { record, subscription, key }),
         collection::vec(told(), 0..5).prop_map(|records| PresenceRequest::Tell { records }),
         Just(PresenceRequest::FetchWatchers),
+        presence_change().prop_map(PresenceRequest::Update),
     ]
 }
 
@@ -265,6 +295,12 @@ pub(crate) fn presence_response() -> impl Strategy<Value = PresenceResponse> {
         any::<bool>().prop_map(|partner| PresenceResponse::Heard { partner }),
         (collection::vec(watcher_report(), 0..5), option::of(number()))
             .prop_map(|(watchers, retry_after_ms)| PresenceResponse::Watchers { watchers, retry_after_ms }),
+        prop_oneof![
+            Just(UpdateAnswer::Taken),
+            Just(UpdateAnswer::Refused),
+            "\\PC{0,20}".prop_map(|reason| UpdateAnswer::Invalid { reason }),
+        ]
+        .prop_map(PresenceResponse::Updated),
     ]
 }
 

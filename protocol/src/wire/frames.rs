@@ -12,6 +12,7 @@ use crate::{
     identity::{Presentity, Realm},
     message::instant_message::{BODY_BYTES_MAX, FailureReason, InstantMessage},
     presence::{
+        change::PresenceChange,
         reconciliation::{Difference, Digest},
         views::ReleasedKey,
     },
@@ -65,6 +66,8 @@ pub enum PresenceRequest {
     },
     /// FETCH of WATCHER INFORMATION: asks who watches the node's own presentity.
     FetchWatchers,
+    /// Asks the node to change the document of its own presentity.
+    Update(PresenceChange),
 }
 
 /// A response of the PRESENCE PROTOCOL, to the request of the same place.
@@ -107,6 +110,22 @@ pub enum PresenceResponse {
         watchers: Vec<WatcherReport>,
         /// When it may be asked again, if it was asked too often.
         retry_after_ms: Option<u64>,
+    },
+    /// To [`PresenceRequest::Update`].
+    Updated(UpdateAnswer),
+}
+
+/// What an update comes to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpdateAnswer {
+    /// The change is made, and published at once or with the next record.
+    Taken,
+    /// The sender may not make this change.
+    Refused,
+    /// It makes no document that can be published.
+    Invalid {
+        /// Why, in a sentence for people of at most [`REASON_BYTES_MAX`] bytes.
+        reason: String,
     },
 }
 
@@ -221,6 +240,8 @@ pub const PRESENCE_REQUEST_BYTES_MAX: usize = 128 * 1024;
 pub const PRESENCE_RESPONSE_BYTES_MAX: usize = 128 * 1024;
 /// Bytes of a message request: the body, and room for everything around it.
 pub const MESSAGE_REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX + 16 * 1024;
+/// Bytes of a reason.
+pub const REASON_BYTES_MAX: usize = 512;
 /// Lines of WATCHER INFORMATION in one response: about 100 bytes each.
 pub const WATCHERS_PER_FRAME: usize = 1024;
 /// Bytes of a message response.

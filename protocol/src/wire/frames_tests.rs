@@ -47,6 +47,7 @@ fn requests_and_responses_have_the_numbers_that_wire_md_gives() {
         PresenceRequest::Notify { record: Vec::new(), subscription: None, key: None },
         PresenceRequest::Tell { records: Vec::new() },
         PresenceRequest::FetchWatchers,
+        PresenceRequest::Update(PresenceChange::default()),
     ];
     let responses = [
         PresenceResponse::Compared(Difference { ranges: Vec::new(), versions: Vec::new() }),
@@ -56,6 +57,7 @@ fn requests_and_responses_have_the_numbers_that_wire_md_gives() {
         PresenceResponse::Notified,
         PresenceResponse::Heard { partner: false },
         PresenceResponse::Watchers { watchers: Vec::new(), retry_after_ms: None },
+        PresenceResponse::Updated(UpdateAnswer::Taken),
     ];
     assert_eq!(requests.len(), responses.len());
     for (number, (request, response)) in (0_u8..).zip(requests.iter().zip(&responses)) {

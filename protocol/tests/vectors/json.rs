@@ -1,14 +1,17 @@
 //! Values as JSON, for people and for other languages: keys as PeerIds, bytes in hexadecimal, integers of 64
 //! bits as decimal strings (JSON numbers lose them), everything else as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::HEXLOWER;
 use hereabouts_protocol::{
     identity::{InboxAddress, Presentity},
     message::instant_message::{InstantMessage, MessageId},
     presence::{
-        information::{Extensions, OtherPresenceMarkup, PresenceInformation, PresenceTuple},
+        information::{
+            CommunicationAddress, Extensions, Note, OtherPresenceMarkup, PresenceInformation, PresenceTuple,
+            Token,
+        },
         reconciliation::{Difference, Digest, Line},
         record::{RecordBody, Version},
         sealing::ViewKey,
@@ -20,7 +23,7 @@ use hereabouts_protocol::{
         codec::encode,
         frames::{
             FetchAnswer, MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord,
-            WatcherReport,
+            UpdateAnswer, WatcherReport,
         },
     },
 };
@@ -85,6 +88,17 @@ pub(super) fn presence_request(request: &PresenceRequest) -> Value {
             json!({ "Tell": { "records": records.iter().map(told).collect::<Vec<_>>() } })
         }
         PresenceRequest::FetchWatchers => json!("FetchWatchers"),
+        PresenceRequest::Update(change) => json!({ "Update": {
+            "tuple": change.tuple.as_ref().map(ToString::to_string),
+            "basic": change.basic.as_ref().map(ToString::to_string),
+            "further": change.further.as_ref().map(words),
+            "address": change.address.as_ref().map(communication_address),
+            "note": change.note.as_ref().map(note),
+            "activities": change.activities.as_ref().map(words),
+            "until": change.until.map(|until| until.as_millis().to_string()),
+            "remove_tuple": change.remove_tuple.as_ref().map(ToString::to_string),
+            "display_name": change.display_name,
+        } }),
     }
 }
 
@@ -109,6 +123,11 @@ pub(super) fn presence_response(response: &PresenceResponse) -> Value {
             "watchers": watchers.iter().map(watcher).collect::<Vec<_>>(),
             "retry_after_ms": retry_after_ms.as_ref().map(ToString::to_string),
         } }),
+        PresenceResponse::Updated(UpdateAnswer::Taken) => json!({ "Updated": "Taken" }),
+        PresenceResponse::Updated(UpdateAnswer::Refused) => json!({ "Updated": "Refused" }),
+        PresenceResponse::Updated(UpdateAnswer::Invalid { reason }) => {
+            json!({ "Updated": { "Invalid": { "reason": reason } } })
+        }
     }
 }
 
@@ -238,24 +257,33 @@ pub(super) fn information(information: &PresenceInformation) -> Value {
 }
 
 fn tuple(tuple: &PresenceTuple) -> Value {
-    let further = tuple.status.further.iter();
-    let address = tuple.communication_address.as_ref();
     json!({
         "id": tuple.id.as_str(),
         "status": {
             "basic": tuple.status.basic.to_string(),
-            "further": further.map(ToString::to_string).collect::<Vec<_>>(),
+            "further": words(&tuple.status.further),
         },
-        "communication_address":
-            address.map(|address| json!({ "means": address.means.as_str(), "contact": address.contact })),
+        "communication_address": tuple.communication_address.as_ref().map(communication_address),
         "markup": markup(&tuple.markup),
     })
 }
 
+fn communication_address(address: &CommunicationAddress) -> Value {
+    json!({ "means": address.means.as_str(), "contact": address.contact })
+}
+
+fn words(words: &BTreeSet<Token>) -> Value {
+    json!(words.iter().map(ToString::to_string).collect::<Vec<_>>())
+}
+
+fn note(note: &Note) -> Value {
+    json!({ "text": note.text, "language": note.language })
+}
+
 fn markup(markup: &OtherPresenceMarkup) -> Value {
     json!({
-        "note": markup.note.as_ref().map(|note| json!({ "text": note.text, "language": note.language })),
-        "activities": markup.activities.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "note": markup.note.as_ref().map(note),
+        "activities": words(&markup.activities),
         "until": markup.until.map(|until| until.as_millis().to_string()),
         "extensions": extensions(&markup.extensions),
     })

@@ -10,6 +10,7 @@ use hereabouts_protocol::{
     identity::{InboxAddress, Presentity, Realm},
     message::instant_message::{FailureReason, InstantMessage, MessageId},
     presence::{
+        change::PresenceChange,
         information::{
             Basic, CommunicationAddress, Note, OtherPresenceMarkup, PresenceInformation, PresenceTuple,
             Status, Token,
@@ -29,7 +30,7 @@ use hereabouts_protocol::{
         codec::encode,
         frames::{
             FetchAnswer, MessageRequest, MessageResponse, PresenceRequest, PresenceResponse, ToldRecord,
-            WatcherReport,
+            UpdateAnswer, WatcherReport,
         },
     },
 };
@@ -205,6 +206,15 @@ fn presence_requests() -> Vec<(&'static str, PresenceRequest)> {
         }),
         ("tell", PresenceRequest::Tell { records: vec![told(1, 0, false), told(2, 200, false)] }),
         ("fetch watcher information", PresenceRequest::FetchWatchers),
+        ("update, one tuple closed", {
+            PresenceRequest::Update(PresenceChange {
+                tuple: Some(word("phone")),
+                basic: Some(Basic::Closed),
+                further: Some(BTreeSet::from([word("dnd")])),
+                ..PresenceChange::default()
+            })
+        }),
+        ("update of everything", PresenceRequest::Update(whole_change())),
     ]
 }
 
@@ -250,7 +260,27 @@ fn presence_responses() -> Vec<(&'static str, PresenceResponse)> {
         ("watchers asked for too fast", {
             PresenceResponse::Watchers { watchers: Vec::new(), retry_after_ms: Some(1000) }
         }),
+        ("updated", PresenceResponse::Updated(UpdateAnswer::Taken)),
+        ("update refused", PresenceResponse::Updated(UpdateAnswer::Refused)),
+        ("update invalid", {
+            let reason = "presence information needs at least one tuple".to_owned();
+            PresenceResponse::Updated(UpdateAnswer::Invalid { reason })
+        }),
     ]
+}
+
+fn whole_change() -> PresenceChange {
+    PresenceChange {
+        tuple: Some(word("desk")),
+        basic: Some(Basic::Open),
+        further: Some(BTreeSet::new()),
+        address: Some(CommunicationAddress { means: word("tel"), contact: "tel:+4930123456".to_owned() }),
+        note: Some(Note { text: "in a meeting".to_owned(), language: Some("en".to_owned()) }),
+        activities: Some(BTreeSet::from([word("meeting")])),
+        until: Some(UnixTime::from_millis(1_900_000_000_000)),
+        remove_tuple: Some(word("phone")),
+        display_name: Some("Bob".to_owned()),
+    }
 }
 
 fn subscribe(seconds: u32) -> PresenceRequest {

@@ -23,7 +23,7 @@ use hereabouts_protocol::{
         codec,
         frames::{
             FetchAnswer, MessageRequest, PRESENCE_REQUEST_BYTES_MAX, PresenceRequest, PresenceResponse,
-            ToldRecord,
+            ToldRecord, UpdateAnswer,
         },
     },
 };
@@ -121,6 +121,7 @@ impl Forger {
             Ok(PresenceRequest::FetchWatchers) => {
                 PresenceResponse::Watchers { watchers: Vec::new(), retry_after_ms: None }
             }
+            Ok(PresenceRequest::Update(_)) => PresenceResponse::Updated(UpdateAnswer::Taken),
             Ok(PresenceRequest::Notify { .. }) => PresenceResponse::Notified,
             Ok(PresenceRequest::Tell { .. }) => PresenceResponse::Heard { partner: true },
             // To a comparison this is no answer.

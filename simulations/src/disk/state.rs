@@ -20,6 +20,7 @@ use hereabouts_protocol::{
     message::delivery_rules::{DeliveryRule, Whose},
     presence::{
         access_rules::{AccessRule, Audience},
+        delegates::Delegates,
         information::PresenceInformation,
         record::Version,
     },
@@ -49,6 +50,7 @@ pub(super) struct State {
     delivery_rules: BTreeMap<Whose, DeliveryRule>,
     access_rules: BTreeMap<Audience, AccessRule>,
     visible_to: VisibleTo,
+    delegates: Delegates,
     keys: BTreeMap<Presentity, StoredKey>,
     watchers: BTreeMap<Presentity, StoredWatcher>,
 }
@@ -66,6 +68,7 @@ pub(super) enum Undo {
     DeliveryRule(Whose, Option<DeliveryRule>),
     AccessRule(Audience, Option<AccessRule>),
     Visibility(VisibleTo),
+    Delegates(Delegates),
     Key(Presentity, Option<StoredKey>),
     Watcher(Presentity, Option<StoredWatcher>),
 }
@@ -132,6 +135,7 @@ impl State {
                 Undo::DeliveryRule(whose, before) => put_back(&mut self.delivery_rules, whose, before),
                 Undo::AccessRule(audience, before) => put_back(&mut self.access_rules, audience, before),
                 Undo::Visibility(before) => self.visible_to = before,
+                Undo::Delegates(before) => self.delegates = before,
                 Undo::Key(presentity, before) => put_back(&mut self.keys, presentity, before),
                 Undo::Watcher(presentity, before) => put_back(&mut self.watchers, presentity, before),
             }
@@ -167,6 +171,7 @@ impl State {
                 .map(|(audience, rule)| StoredAccessRule { audience: *audience, rule: rule.clone() })
                 .collect(),
             visible_to: self.visible_to.clone(),
+            delegates: self.delegates.clone(),
             keys: self.keys.values().cloned().collect(),
             watchers: self.watchers.values().cloned().collect(),
         }
@@ -261,6 +266,10 @@ impl State {
             }
             Change::Visibility(visible_to) => {
                 undo.push(Undo::Visibility(std::mem::replace(&mut self.visible_to, visible_to)));
+                true
+            }
+            Change::Delegates(delegates) => {
+                undo.push(Undo::Delegates(std::mem::replace(&mut self.delegates, delegates)));
                 true
             }
             Change::PutKey(key) => {

@@ -476,7 +476,7 @@ impl State {
             }
             Event::Trouble(text) => self.told(now, node, text),
             Event::Unsteady(_) | Event::Steady(_) => (),
-            Event::Subscriber { .. } | Event::Listening(_) | Event::Gap => (),
+            Event::Subscriber { .. } | Event::Updated { .. } | Event::Listening(_) | Event::Gap => (),
         }
     }
 

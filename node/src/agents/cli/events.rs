@@ -63,6 +63,7 @@ pub(super) fn line(event: &EventDocument, output: &Output, now: &Zoned) -> Optio
                 (SubscriptionStateWord::Terminated, _) => format!("{name} watches you no more"),
             }
         }
+        EventBody::Updated { by } => format!("{} changed your presence", words::person(by)),
         EventBody::Listening { address } => format!("listening on {}", sanitise::line(address)),
         EventBody::Trouble { message } => format!("trouble: {}", sanitise::line(message)),
         EventBody::Gap => return None,

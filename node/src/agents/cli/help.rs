@@ -83,8 +83,36 @@ Examples:
   here set --remove-tuple desk
   here set --note \"on the phone, back soon\"
   here set --pidf me.xml
+  here set closed --tuple phone --for bob      he let you: here delegates
 
 Exit codes: 0 published, 1 not possible (the message says why), 3 no node runs here";
+
+pub(super) const DELEGATES: &str = "\
+Nobody but you may, unless you say so. What a delegate sets is as if you had set it; your node publishes it, \
+so it has to run.
+
+Examples:
+  here delegates
+  here delegates allow phone --tuple phone
+  here delegates remove phone
+
+Exit codes: 0 done, 1 not possible, 3 no node runs here, 4 unknown or ambiguous name";
+
+pub(super) const DELEGATES_LIST: &str = "\
+Examples:
+  here delegates list
+  here delegates list --json";
+
+pub(super) const DELEGATES_ALLOW: &str = "\
+A tuple need not be there yet. To let somebody set status and note as well, name none.
+
+Examples:
+  here delegates allow secretary
+  here delegates allow phone --tuple phone --tuple tablet";
+
+pub(super) const DELEGATES_REMOVE: &str = "\
+Examples:
+  here delegates remove phone";
 
 pub(super) const WATCH: &str = "\
 Prints exactly one line for each change of status or document, and when they leave, go out of contact or \
@@ -414,7 +442,7 @@ mod tests {
                 assert!(argument.get_help().is_some(), "{name} does not explain {}", argument.get_id());
             }
         });
-        assert_eq!(commands, 44);
+        assert_eq!(commands, 48);
     }
 
     #[test]

@@ -91,6 +91,7 @@ async fn dispatch(command: &Command, context: &Context) -> Result<Exit> {
         Command::Who(ListArguments { why: None }) => commands::who::run(context).await,
         Command::Who(ListArguments { why: Some(who) }) => commands::who::why(context, who).await,
         Command::Set(arguments) => commands::set::run(context, arguments).await,
+        Command::Delegates(arguments) => commands::delegates::run(context, arguments).await,
         Command::Watch(arguments) => commands::watch::run(context, &arguments.who).await,
         Command::Fetch(arguments) => commands::fetch::run(context, arguments).await,
         Command::Poll(arguments) => commands::poll::run(context, arguments).await,

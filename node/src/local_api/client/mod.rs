@@ -20,10 +20,10 @@ pub use self::connection::{ANSWER_BYTES_MAX, REQUEST_TIME_MAX};
 pub use self::event_stream::{EventStream, RESUMES_MAX};
 use super::{
     documents::{
-        AccessRuleDocument, AccessRulesDocument, ContactsDocument, DeliveryRuleDocument,
+        AccessRuleDocument, AccessRulesDocument, ContactsDocument, DelegatesDocument, DeliveryRuleDocument,
         DeliveryRulesDocument, FetchedDocument, InboxDocument, MessageDocument, NodeDocument, OutboxDocument,
-        PetnameDocument, PresentitiesDocument, PresentityDocument, PutContact, SendMessage, SentDocument,
-        SetPresence, SetVisibility, SubscriptionsDocument, VisibilityDocument, WatchDocument,
+        PetnameDocument, PresentitiesDocument, PresentityDocument, PutContact, PutDelegate, SendMessage,
+        SentDocument, SetPresence, SetVisibility, SubscriptionsDocument, VisibilityDocument, WatchDocument,
         WatchersDocument,
     },
     errors::ErrorBody,
@@ -149,6 +149,31 @@ impl Client {
         self.delete(&format!("/v1/contacts/{}", segment(petname))).await
     }
 
+    /// Asks the node of `who` to change its presence.
+    pub async fn update_presence(&self, who: &str, change: &SetPresence) -> Result<(), ClientError> {
+        let path = format!("/v1/presentities/{}/presence", segment(who));
+        self.call(Method::PUT, &path, Some(to_json(change))).await.map(drop)
+    }
+
+    /// Who else may update this node's presence.
+    pub async fn delegates(&self) -> Result<DelegatesDocument, ClientError> {
+        self.get("/v1/delegates").await
+    }
+
+    /// Lets `who` update this node's presence.
+    pub async fn put_delegate(
+        &self,
+        who: &str,
+        delegate: &PutDelegate,
+    ) -> Result<DelegatesDocument, ClientError> {
+        self.ask(Method::PUT, &format!("/v1/delegates/{}", segment(who)), Some(delegate)).await
+    }
+
+    /// Lets `who` update it no more.
+    pub async fn remove_delegate(&self, who: &str) -> Result<DelegatesDocument, ClientError> {
+        self.ask(Method::DELETE, &format!("/v1/delegates/{}", segment(who)), None::<&()>).await
+    }
+
     /// The delivery rules.
     pub async fn delivery_rules(&self) -> Result<DeliveryRulesDocument, ClientError> {
         self.get("/v1/delivery-rules").await
@@ -259,11 +284,13 @@ impl Client {
         path: &str,
         document: Option<&impl Serialize>,
     ) -> Result<T, ClientError> {
-        let body = document
-            .map(|document| serde_json::to_vec(document).expect("documents are made of what JSON has"));
-        let answer = self.call(method, path, body).await?;
+        let answer = self.call(method, path, document.map(to_json)).await?;
         serde_json::from_slice(&answer).map_err(|error| ClientError::Unintelligible(error.to_string()))
     }
+}
+
+fn to_json(document: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(document).expect("documents are made of what JSON has")
 }
 
 /// Why a call to the node failed.

@@ -113,6 +113,11 @@ pub enum EventBody {
         /// What brought it there.
         reason: SubscriptionEventWord,
     },
+    /// Somebody else changed this node's own presence, as they may.
+    Updated {
+        /// Who.
+        by: PersonDocument,
+    },
     /// The node listens on a further address.
     Listening {
         /// A multiaddress.
@@ -153,6 +158,7 @@ impl EventBody {
                 state: (*state).into(),
                 reason: (*event).into(),
             },
+            Event::Updated { by } => Self::Updated { by: directory.person(by) },
             Event::Listening(address) => Self::Listening { address: address.to_string() },
             Event::Trouble(message) => Self::Trouble { message: message.clone() },
             Event::Gap => Self::Gap,
@@ -174,6 +180,7 @@ impl EventBody {
             Self::Message { .. } => "message",
             Self::Delivery { .. } => "delivery",
             Self::Subscriber { .. } => "subscriber",
+            Self::Updated { .. } => "updated",
             Self::Listening { .. } => "listening",
             Self::Trouble { .. } => "trouble",
             Self::Gap => "gap",

@@ -11,6 +11,7 @@
 //! description says that it is left out. A later version may add fields, which readers must skip over.
 
 mod access;
+mod delegates;
 mod delivery;
 mod events;
 mod messages;
@@ -24,6 +25,7 @@ mod watchers;
 pub use access::{
     AccessRuleDocument, AccessRulesDocument, GrantsDocument, HandlingWord, WatcherRuleDocument,
 };
+pub use delegates::{DelegateDocument, DelegatesDocument, PutDelegate};
 pub use delivery::{DeliveryActionWord, DeliveryRuleDocument, DeliveryRulesDocument, SenderRuleDocument};
 pub use events::{EventBody, EventDocument};
 pub use messages::{

@@ -1,14 +1,13 @@
-//! The change of PRESENCE INFORMATION that a person makes, and what it makes of the document.
+//! The change of PRESENCE INFORMATION that a person makes, as a document.
 
 use std::collections::BTreeSet;
 
 use hereabouts_protocol::{
     identity::{IdentityError, InboxAddress},
-    presence::information::{
-        Basic, CommunicationAddress, INBOX_TUPLE_ID, InformationError, OtherPresenceMarkup,
-        PresenceInformation, PresenceTuple, Status, Token,
+    presence::{
+        change::PresenceChange,
+        information::{CommunicationAddress, InformationError, Token},
     },
-    time::UnixTime,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -16,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::{BasicWord, DocumentTime, NoteDocument};
 
-/// A change of this node's PRESENCE INFORMATION. What it does not speak of stays: other tuples, extensions.
+/// A change of PRESENCE INFORMATION. What it does not speak of stays: other tuples, extensions.
 ///
 /// With `basic` it states the STATUS of a tuple as a whole: `further` is replaced, by nothing if it is not
 /// given. If that tuple is the inbox, the statement is about the whole PRINCIPAL, so `note`, `activities`
@@ -60,82 +59,22 @@ pub struct SetPresence {
 }
 
 impl SetPresence {
-    /// The document that the change makes of `current`. `inbox` is the address that an inbox tuple gets
-    /// when it has to be made anew. The limits of a document are not checked here.
+    /// The change that is meant.
     ///
     /// # Errors
-    /// What the change leaves open or contradicts.
-    pub fn apply(
-        &self,
-        current: &PresenceInformation,
-        inbox: &InboxAddress,
-        now: UnixTime,
-    ) -> Result<PresenceInformation, SetPresenceError> {
-        if *self == Self::default() {
-            return Err(SetPresenceError::Nothing);
-        }
-        if self.until.is_some_and(|until| until.0 <= now) {
-            return Err(SetPresenceError::UntilIsOver);
-        }
-        let mut information = current.clone();
-        if let Some(name) = &self.display_name {
-            information.display_name.clone_from(name);
-        }
-        if self.speaks_of_a_tuple() {
-            self.apply_to_tuple(&mut information, inbox)?;
-        }
-        self.apply_to_document(&mut information.markup)?;
-        if let Some(id) = &self.remove_tuple {
-            self.remove(id, &mut information)?;
-        }
-        Ok(information)
-    }
-
-    fn speaks_of_a_tuple(&self) -> bool {
-        self.tuple.is_some()
-            || self.basic.is_some()
-            || self.further.is_some()
-            || self.means.is_some()
-            || self.contact.is_some()
-    }
-
-    fn tuple_id(&self) -> &str {
-        self.tuple.as_deref().unwrap_or(INBOX_TUPLE_ID)
-    }
-
-    fn apply_to_tuple(
-        &self,
-        information: &mut PresenceInformation,
-        inbox: &InboxAddress,
-    ) -> Result<(), SetPresenceError> {
-        let id: Token = word("tuple", self.tuple_id())?;
-        let address = self.communication_address()?;
-        let further = self.further_values()?;
-        if let Some(tuple) = information.tuples.iter_mut().find(|tuple| tuple.id == id) {
-            if let Some(basic) = self.basic {
-                tuple.status = Status { basic: basic.into(), further: further.unwrap_or_default() };
-            } else if let Some(further) = further {
-                tuple.status.further = further;
-            }
-            if address.is_some() {
-                tuple.communication_address = address;
-            }
-            return Ok(());
-        }
-        let basic: Basic =
-            self.basic.ok_or_else(|| SetPresenceError::NewTupleNeedsStatus { id: id.to_string() })?.into();
-        let own = || (id.as_str() == INBOX_TUPLE_ID).then(|| CommunicationAddress::instant_message(inbox));
-        information.tuples.push(PresenceTuple {
-            communication_address: address.or_else(own),
-            id,
-            status: Status { basic, further: further.unwrap_or_default() },
-            markup: OtherPresenceMarkup::default(),
-        });
-        Ok(())
-    }
-
-    fn further_values(&self) -> Result<Option<BTreeSet<Token>>, SetPresenceError> {
-        self.further.as_deref().map(|values| words("further", values)).transpose()
+    /// What in it is no word or address.
+    pub fn change(&self) -> Result<PresenceChange, SetPresenceError> {
+        Ok(PresenceChange {
+            tuple: self.tuple.as_deref().map(|id| word("tuple", id)).transpose()?,
+            basic: self.basic.map(Into::into),
+            further: self.further.as_deref().map(|values| words("further", values)).transpose()?,
+            address: self.communication_address()?,
+            note: self.note.clone().map(Into::into),
+            activities: self.activities.as_deref().map(|values| words("activities", values)).transpose()?,
+            until: self.until.map(|until| until.0),
+            remove_tuple: self.remove_tuple.as_deref().map(|id| word("remove_tuple", id)).transpose()?,
+            display_name: self.display_name.clone(),
+        })
     }
 
     fn communication_address(&self) -> Result<Option<CommunicationAddress>, SetPresenceError> {
@@ -153,54 +92,11 @@ impl SetPresence {
             _ => Err(SetPresenceError::HalfAnAddress),
         }
     }
-
-    fn apply_to_document(&self, markup: &mut OtherPresenceMarkup) -> Result<(), SetPresenceError> {
-        if self.basic.is_some() && self.tuple_id() == INBOX_TUPLE_ID {
-            markup.note = None;
-            markup.activities.clear();
-            markup.until = None;
-        }
-        if let Some(note) = &self.note {
-            markup.note = (!note.text.is_empty()).then(|| note.clone().into());
-        }
-        if let Some(activities) = &self.activities {
-            markup.activities = words("activities", activities)?;
-        }
-        if let Some(until) = self.until {
-            markup.until = Some(until.0);
-        }
-        Ok(())
-    }
-
-    fn remove(&self, id: &str, information: &mut PresenceInformation) -> Result<(), SetPresenceError> {
-        if self.speaks_of_a_tuple() && self.tuple_id() == id {
-            return Err(SetPresenceError::SetAndRemoved { id: id.to_owned() });
-        }
-        let tuples = information.tuples.len();
-        information.tuples.retain(|tuple| tuple.id.as_str() != id);
-        if information.tuples.len() == tuples {
-            let ids: Vec<_> = information.tuples.iter().map(|tuple| tuple.id.as_str()).collect();
-            return Err(SetPresenceError::NoSuchTuple { id: id.to_owned(), ids: ids.join(", ") });
-        }
-        Ok(())
-    }
 }
 
-/// Why a change makes no document. Nothing was changed.
+/// Why what is to be set is no change. Nothing was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SetPresenceError {
-    /// No field is given.
-    #[error("nothing is to be set; name a status (open or closed), a note, or what else is to change")]
-    Nothing,
-    /// The end lies in the past.
-    #[error("`until` lies in the past; name a time to come")]
-    UntilIsOver,
-    /// A tuple that is not there yet is given no STATUS.
-    #[error("there is no tuple {id} yet, and a new one needs a status (open or closed)")]
-    NewTupleNeedsStatus {
-        /// The id.
-        id: String,
-    },
     /// Only one of means and contact is given.
     #[error("`means` and `contact` are one address: give both or neither")]
     HalfAnAddress,
@@ -211,22 +107,6 @@ pub enum SetPresenceError {
         contact: String,
         /// What an address is.
         error: IdentityError,
-    },
-    /// One tuple is set and removed at once.
-    #[error(
-        "the tuple {id} is set and removed at once; do one of the two (to set another, name it as `tuple`)"
-    )]
-    SetAndRemoved {
-        /// The id.
-        id: String,
-    },
-    /// There is no tuple to be removed.
-    #[error("there is no tuple {id} to be removed; there are: {ids}")]
-    NoSuchTuple {
-        /// The id.
-        id: String,
-        /// Those that there are.
-        ids: String,
     },
     /// Something is no word.
     #[error("{text:?} cannot stand in `{field}`: {error}")]
@@ -240,7 +120,7 @@ pub enum SetPresenceError {
     },
 }
 
-fn words(field: &'static str, texts: &[String]) -> Result<BTreeSet<Token>, SetPresenceError> {
+pub(super) fn words(field: &'static str, texts: &[String]) -> Result<BTreeSet<Token>, SetPresenceError> {
     texts.iter().map(|text| word(field, text)).collect()
 }
 

@@ -5,7 +5,8 @@ use hereabouts_protocol::{
     identity::{InboxAddress, Presentity, Realm},
     message::instant_message::{Delivery, FailureReason, InstantMessage, MessageId},
     presence::{
-        information::{Basic, Extensions, InformationError, Note, PresenceInformation},
+        change::PresenceChange,
+        information::{Basic, CommunicationAddress, Extensions, Note, PresenceInformation},
         record::Version,
         service::{AccusedBy, Contact, ContactState, Evidence, PresentityView},
         suspicion::Grounds,
@@ -203,118 +204,43 @@ fn times_are_read_with_any_offset_and_written_in_utc_with_milliseconds() {
 }
 
 #[test]
-fn a_status_of_the_inbox_replaces_what_was_said_of_the_principal_and_keeps_the_rest() {
-    let before = information();
-    let change = SetPresence { basic: Some(BasicWord::Closed), ..SetPresence::default() };
-    let after = change.apply(&before, &own_inbox(), at(0)).unwrap();
-    let inbox = after.tuples.first().unwrap();
-    assert_eq!(inbox.status.basic, Basic::Closed);
-    assert!(inbox.status.further.is_empty());
-    assert_eq!(inbox.communication_address, before.tuples.first().unwrap().communication_address);
-    assert_eq!((after.markup.note, after.markup.until), (None, None));
-    assert!(after.markup.activities.is_empty());
-    assert_eq!(after.markup.extensions, before.markup.extensions);
-    assert_eq!(after.display_name, "Alice");
-}
-
-#[test]
-fn a_whole_statement_sets_everything_it_names() {
+fn a_change_says_what_its_document_does() {
     let change: SetPresence = serde_json::from_value(json!({
-        "basic": "open", "further": ["dnd", "x-hacking"], "activities": ["meeting"],
-        "note": {"text": "in room 3", "language": "en"}, "until": "1970-01-01T00:10:00Z",
+        "tuple": "phone", "basic": "closed", "further": ["dnd", "x-hacking"], "activities": ["meeting"],
+        "note": {"text": "in room 3", "language": "en"}, "until": "1970-01-01T00:10:00Z", "means": "tel",
+        "contact": "tel:1", "remove_tuple": "desk", "display_name": "Al",
     }))
     .unwrap();
-    let after = change.apply(&information(), &own_inbox(), at(1_000)).unwrap();
-    let further: Vec<_> =
-        after.tuples.first().unwrap().status.further.iter().map(ToString::to_string).collect();
-    assert_eq!(further, ["dnd", "x-hacking"]);
-    assert_eq!(
-        after.markup.note,
-        Some(Note { text: "in room 3".to_owned(), language: Some("en".to_owned()) })
-    );
-    assert_eq!(after.markup.until, Some(at(600_000)));
-    assert_eq!(after.markup.activities.first().unwrap().as_str(), "meeting");
-    assert_eq!(after.check(), Ok(()));
-}
-
-#[test]
-fn another_tuple_is_made_and_changed_without_touching_what_the_principal_said() {
-    let before = information();
-    let phone: SetPresence = serde_json::from_value(json!({
-        "tuple": "phone", "basic": "open", "means": "tel", "contact": "tel:+15550100",
-    }))
-    .unwrap();
-    let with_phone = phone.apply(&before, &own_inbox(), at(0)).unwrap();
-    assert_eq!(with_phone.tuples.len(), 2);
-    assert_eq!(with_phone.markup, before.markup);
-    assert_eq!(with_phone.check(), Ok(()));
-
-    let closed = SetPresence {
-        tuple: Some("phone".to_owned()),
-        basic: Some(BasicWord::Closed),
-        ..SetPresence::default()
+    let word = |text: &str| text.parse().unwrap();
+    let expected = PresenceChange {
+        tuple: Some(word("phone")),
+        basic: Some(Basic::Closed),
+        further: Some(["dnd", "x-hacking"].map(word).into()),
+        address: Some(CommunicationAddress { means: word("tel"), contact: "tel:1".to_owned() }),
+        note: Some(Note { text: "in room 3".to_owned(), language: Some("en".to_owned()) }),
+        activities: Some([word("meeting")].into()),
+        until: Some(at(600_000)),
+        remove_tuple: Some(word("desk")),
+        display_name: Some("Al".to_owned()),
     };
-    let after = closed.apply(&with_phone, &own_inbox(), at(0)).unwrap();
-    let phone = after.tuples.last().unwrap();
-    assert_eq!(phone.status.basic, Basic::Closed);
-    assert_eq!(phone.communication_address.as_ref().unwrap().contact, "tel:+15550100");
-    assert_eq!(after.tuples.first(), before.tuples.first());
+    assert_eq!(change.change().unwrap(), expected);
+    assert_eq!(SetPresence::default().change(), Ok(PresenceChange::default()));
 }
 
 #[test]
-fn without_a_status_only_what_is_given_changes() {
-    let before = information();
-    let rename = SetPresence { display_name: Some("Al".to_owned()), ..SetPresence::default() };
-    let renamed = rename.apply(&before, &own_inbox(), at(0)).unwrap();
-    assert_eq!(renamed, PresenceInformation { display_name: "Al".to_owned(), ..before.clone() });
-
-    let hush = SetPresence {
-        note: Some(NoteDocument { text: String::new(), language: None }),
-        ..SetPresence::default()
-    };
-    let hushed = hush.apply(&before, &own_inbox(), at(0)).unwrap();
-    assert_eq!(hushed.markup.note, None);
-    assert_eq!(hushed.markup.activities, before.markup.activities);
-    assert_eq!(hushed.tuples, before.tuples);
-}
-
-#[test]
-fn a_tuple_is_removed_but_the_last_one_makes_no_document() {
-    let before = information();
-    let swap: SetPresence = serde_json::from_value(json!({
-        "tuple": "phone", "basic": "open", "remove_tuple": "inbox",
-    }))
-    .unwrap();
-    let phone_only = swap.apply(&before, &own_inbox(), at(0)).unwrap();
-    assert_eq!(phone_only.tuples.len(), 1);
-    let remove = SetPresence { remove_tuple: Some("phone".to_owned()), ..SetPresence::default() };
-    let nothing = remove.apply(&phone_only, &own_inbox(), at(0)).unwrap();
-    assert_eq!(nothing.check(), Err(InformationError::NoTuple));
-
-    let open = SetPresence { basic: Some(BasicWord::Open), ..SetPresence::default() };
-    let again = open.apply(&phone_only, &own_inbox(), at(0)).unwrap();
-    assert_eq!(again.instant_inbox(), Some((own_inbox(), Basic::Open)));
-}
-
-#[test]
-fn changes_that_contradict_themselves_or_say_too_little_are_refused() {
-    let refusal = |change: Value| {
-        let change: SetPresence = serde_json::from_value(change).unwrap();
-        change.apply(&information(), &own_inbox(), at(60_000)).unwrap_err()
-    };
-    assert_eq!(refusal(json!({})), SetPresenceError::Nothing);
-    let over = json!({"basic": "open", "until": "1970-01-01T00:01:00Z"});
-    assert_eq!(refusal(over), SetPresenceError::UntilIsOver);
+fn what_is_no_word_and_no_address_is_refused() {
+    let refusal =
+        |change: Value| serde_json::from_value::<SetPresence>(change).unwrap().change().unwrap_err();
     assert_eq!(refusal(json!({"means": "tel"})), SetPresenceError::HalfAnAddress);
-    let id = || "phone".to_owned();
-    let stateless = json!({"tuple": "phone", "means": "tel", "contact": "tel:1"});
-    assert_eq!(refusal(stateless), SetPresenceError::NewTupleNeedsStatus { id: id() });
-    let both = json!({"tuple": "phone", "basic": "open", "remove_tuple": "phone"});
-    assert_eq!(refusal(both), SetPresenceError::SetAndRemoved { id: id() });
-    let missing = SetPresenceError::NoSuchTuple { id: id(), ids: "inbox".to_owned() };
-    assert_eq!(refusal(json!({"remove_tuple": "phone"})), missing);
     let shouted = refusal(json!({"basic": "open", "further": ["Away!"]}));
     assert!(shouted.to_string().starts_with("\"Away!\" cannot stand in `further`"), "{shouted}");
+    let to = |contact: &str| json!({"tuple": "work", "basic": "open", "means": "im", "contact": contact});
+    let nobody = refusal(to("im:bob@lan.alt"));
+    assert!(matches!(nobody, SetPresenceError::NoInbox { .. }), "{nobody}");
+    for contact in [own_inbox().to_string(), "im:bob@example.com".to_owned()] {
+        let change: SetPresence = serde_json::from_value(to(&contact)).unwrap();
+        assert!(change.change().is_ok(), "{contact}");
+    }
 }
 
 fn information() -> PresenceInformation {

@@ -70,7 +70,6 @@ pub(super) async fn import_pidf(
     let xml = std::str::from_utf8(&body).map_err(|error| refuse(format!("no UTF-8: {error}")))?;
     let mut information = pidf::import(xml).map_err(|error| refuse(error.to_string()))?.information;
     information.move_inbox(&InboxAddress { node: api.mesh.presentity, realm: api.mesh.realm.clone() });
-    let _alone = api.setting.lock().await;
     information.display_name = api.mesh.own_information().await?.display_name;
     let view = api.mesh.set_information(information).await?;
     Ok(axum::Json(PresentityDocument::new(&view, &api.mesh.realm, Api::now())))

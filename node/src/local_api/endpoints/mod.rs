@@ -5,6 +5,7 @@
 
 mod access;
 mod contacts;
+mod delegates;
 mod delivery;
 mod events;
 mod formats;
@@ -28,6 +29,9 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(presence::presentity))
         .routes(routes!(presence::fetch))
         .routes(routes!(presence::own_presence, presence::set_presence))
+        .routes(routes!(presence::update_presence))
+        .routes(routes!(delegates::delegates))
+        .routes(routes!(delegates::put_delegate, delegates::remove_delegate))
         .routes(routes!(subscriptions::subscriptions))
         .routes(routes!(subscriptions::watch, subscriptions::unwatch))
         .routes(routes!(messages::send))

@@ -1,10 +1,7 @@
 //! PRESENCE INFORMATION: everybody's, and this node's own.
 
-use axum::{Json, extract::State};
-use hereabouts_protocol::{
-    identity::{InboxAddress, Presentity},
-    presence::service::PresentityView,
-};
+use axum::{Json, extract::State, http::StatusCode};
+use hereabouts_protocol::{identity::Presentity, presence::service::PresentityView};
 
 use super::Api;
 use crate::{
@@ -20,6 +17,8 @@ use crate::{
 errors_of!(ListErrors:);
 errors_of!(PresentityErrors: BadRequest, UnknownName, AmbiguousName, NeverHeard);
 errors_of!(SetErrors: BadRequest, RequestTooLarge, InvalidPresence);
+errors_of!(UpdateErrors:
+    BadRequest, RequestTooLarge, UnknownName, AmbiguousName, NotAllowed, InvalidPresence, Unanswered);
 
 /// Everybody known
 #[utoipa::path(
@@ -93,12 +92,29 @@ pub(super) async fn set_presence(
     State(api): State<Api>,
     Document(change): Document<SetPresence>,
 ) -> Result<Json<PresentityDocument>, ErrorBody> {
-    let _alone = api.setting.lock().await;
-    let current = api.mesh.own_information().await?;
-    let inbox = InboxAddress { node: api.mesh.presentity, realm: api.mesh.realm.clone() };
-    let information = change.apply(&current, &inbox, Api::now())?;
-    let view = api.mesh.set_information(information).await?;
+    let view = api.mesh.change_presence(change.change()?).await?;
     Ok(Json(PresentityDocument::new(&view, &api.mesh.realm, Api::now())))
+}
+
+/// Change somebody else's presence
+///
+/// Their node must let this one do so, which `PUT /v1/delegates` on their side does. They publish the change.
+#[utoipa::path(
+    put,
+    path = "/v1/presentities/{who}/presence",
+    tag = "presence",
+    params(("who" = String, Path, description = "Whose: a name, an id or a URI")),
+    request_body = SetPresence,
+    responses((status = 204, description = "Their node made the change"), UpdateErrors)
+)]
+pub(super) async fn update_presence(
+    State(api): State<Api>,
+    Segment(who): Segment,
+    Document(change): Document<SetPresence>,
+) -> Result<StatusCode, ErrorBody> {
+    let presentity = api.directory().await?.resolve(&who)?;
+    api.mesh.update(presentity, change.change()?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn document_of(api: &Api, presentity: Presentity) -> Result<PresentityDocument, ErrorBody> {

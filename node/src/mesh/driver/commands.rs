@@ -1,19 +1,25 @@
 //! What the process beside the mesh asks, and the answers.
 
+use std::collections::BTreeSet;
+
 use futures::{FutureExt, channel::oneshot};
 use hereabouts_protocol::{
     durable::{Change, Durability, Outcome, StoredAccessRule, StoredContact, StoredDeliveryRule},
+    identity::Presentity,
     message::{
         delivery_rules::{DeliveryRule, SENDER_RULES_MAX, Whose},
         instant_message::MessageId,
         outbox::Draft,
     },
-    node::{AccessError, NodeInput},
+    node::{AccessError, ChangeError, NodeInput},
     presence::{
         access_rules::{AccessRule, Audience},
-        information::PresenceInformation,
+        change::PresenceChange,
+        delegates::Delegates,
+        information::{PresenceInformation, Token},
         publication::PublishError,
         record::RecordError,
+        service::PresentityView,
     },
     time::Timestamp,
     watcher::{watcher_information::VisibleTo, watches::WATCHES_MAX},
@@ -22,8 +28,8 @@ use hereabouts_protocol::{
 
 use super::{Clock, Discovery, Driver, Storage, StorageDone, StorageError};
 use crate::mesh::handle::{
-    AccessRuleFailure, Command, ContactError, Overview, RuleError, SendError, SetError, VisibilityError,
-    WatchError,
+    AccessRuleFailure, Command, ContactError, Overview, RuleError, SendError, SetDelegateError, SetError,
+    VisibilityError, WatchError,
 };
 
 /// What is left to do when the store has done its part of a command.
@@ -40,6 +46,7 @@ pub(super) enum AfterStorage {
         Result<(), StorageError>,
         oneshot::Sender<Result<(), AccessRuleFailure>>,
     ),
+    DelegatesSet(Delegates, Result<(), StorageError>, oneshot::Sender<Result<bool, SetDelegateError>>),
     VisibilitySet(VisibleTo, Result<(), StorageError>, oneshot::Sender<Result<(), VisibilityError>>),
 }
 
@@ -51,10 +58,14 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             Command::Overview(reply) => answer(reply, self.overview()),
             Command::Presentities(reply) => answer(reply, self.node.views(now)),
             Command::OwnInformation(reply) => answer(reply, self.node.information().clone()),
-            Command::SetInformation(information, reply) => {
-                let result = self.set(now, information);
-                answer(reply, result);
+            Command::SetInformation(information, reply) => answer(reply, self.set(now, information)),
+            Command::ChangePresence(change, reply) => answer(reply, self.change(now, &change)),
+            Command::Update(presentity, change, reply) => {
+                let token = self.node.handle_update(now, presentity, change);
+                self.updaters.insert(token, reply);
             }
+            Command::Delegates(reply) => answer(reply, self.node.delegates().clone()),
+            Command::SetDelegate(delegate, tuples, reply) => self.set_delegate(delegate, tuples, reply),
             Command::Fetch(presentity, reply) => {
                 let token = self.node.handle_fetch(now, presentity);
                 self.fetchers.insert(token, (presentity, reply));
@@ -150,6 +161,12 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 }
                 answer(reply, done.map_err(AccessRuleFailure::Storage));
             }
+            AfterStorage::DelegatesSet(delegates, done, reply) => {
+                if done.is_ok() {
+                    self.node.handle(now, NodeInput::Delegates(delegates));
+                }
+                answer(reply, done.map(|()| true).map_err(SetDelegateError::Storage));
+            }
             AfterStorage::VisibilitySet(visible_to, done, reply) => {
                 if done.is_ok() {
                     self.node.handle(now, NodeInput::Visibility(visible_to));
@@ -169,22 +186,22 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         }
     }
 
-    fn set(
-        &mut self,
-        now: Timestamp,
-        information: PresenceInformation,
-    ) -> Result<hereabouts_protocol::presence::service::PresentityView, SetError> {
-        self.node.handle_set(now, information).map_err(|error| match error {
-            PublishError::Information(error) | PublishError::Record(RecordError::Information(error)) => {
-                SetError::Information(error)
-            }
-            PublishError::Record(RecordError::Wire(WireError::TooLarge { found, limit })) => {
-                SetError::RecordTooLarge { found, limit }
-            }
-            PublishError::Record(error) => unreachable!("a node's own record is otherwise in order: {error}"),
+    fn set(&mut self, now: Timestamp, information: PresenceInformation) -> Result<PresentityView, SetError> {
+        self.node.handle_set(now, information).map_err(not_published)?;
+        Ok(self.own_view(now))
+    }
+
+    fn change(&mut self, now: Timestamp, change: &PresenceChange) -> Result<PresentityView, SetError> {
+        self.node.handle_change(now, change).map_err(|error| match error {
+            ChangeError::Change(error) => SetError::Change(error),
+            ChangeError::Publish(error) => not_published(error),
         })?;
+        Ok(self.own_view(now))
+    }
+
+    fn own_view(&self, now: Timestamp) -> PresentityView {
         let own = self.node.presentity();
-        Ok(self.node.view(now, &own).expect("a node knows itself"))
+        self.node.view(now, &own).expect("a node knows itself")
     }
 
     fn send(
@@ -271,6 +288,25 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         self.after(commit.map(|done| AfterStorage::VisibilitySet(visible_to, done.map(drop), reply)));
     }
 
+    fn set_delegate(
+        &self,
+        delegate: Presentity,
+        tuples: Option<BTreeSet<Token>>,
+        reply: oneshot::Sender<Result<bool, SetDelegateError>>,
+    ) {
+        let mut delegates = self.node.delegates().clone();
+        let changed = match tuples {
+            Some(tuples) => delegates.put(delegate, tuples).map(|()| true),
+            None => Ok(delegates.remove(&delegate)),
+        };
+        if !matches!(changed, Ok(true)) {
+            answer(reply, changed.map_err(SetDelegateError::Delegate));
+            return;
+        }
+        let commit = self.storage.commit(vec![Change::Delegates(delegates.clone())], Durability::Durable);
+        self.after(commit.map(|done| AfterStorage::DelegatesSet(delegates, done.map(drop), reply)));
+    }
+
     /// Commits one change durably; whether there was something to change.
     fn commit_one(
         &self,
@@ -282,6 +318,18 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     fn after(&self, work: impl Future<Output = AfterStorage> + Send + 'static) {
         self.storing.push(work.map(StorageDone::Command).boxed());
+    }
+}
+
+fn not_published(error: PublishError) -> SetError {
+    match error {
+        PublishError::Information(error) | PublishError::Record(RecordError::Information(error)) => {
+            SetError::Information(error)
+        }
+        PublishError::Record(RecordError::Wire(WireError::TooLarge { found, limit })) => {
+            SetError::RecordTooLarge { found, limit }
+        }
+        PublishError::Record(error) => unreachable!("a node's own record is otherwise in order: {error}"),
     }
 }
 

@@ -91,6 +91,11 @@ fn apply_watching(connection: &Connection, change: &Change) -> rusqlite::Result<
                        ON CONFLICT (only_row) DO UPDATE SET visible_to = excluded.visible_to";
             execute(connection, sql, [to_json(visible_to)?])
         }
+        Change::Delegates(delegates) => {
+            let sql = "INSERT INTO delegates (only_row, delegates) VALUES (1, ?1)
+                       ON CONFLICT (only_row) DO UPDATE SET delegates = excluded.delegates";
+            execute(connection, sql, [to_json(delegates)?])
+        }
         Change::PutKey(StoredKey { presentity, key, ends_at }) => {
             let sql = "INSERT INTO view_keys (presentity, key_id, step, key, ends_at)
                        VALUES (?1, ?2, ?3, ?4, ?5)

@@ -12,9 +12,9 @@ use hereabouts_protocol::{
         StoredKey, StoredRecord, StoredWatcher,
     },
     presence::{record::Version, sealing::ViewKey},
-    watcher::watcher_information::VisibleTo,
 };
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use serde::de::DeserializeOwned;
 
 use super::{
     failure::explain,
@@ -68,7 +68,8 @@ pub(super) fn restore(connection: &mut Connection) -> rusqlite::Result<Restored>
         contacts: all(&snapshot, "SELECT petname, presentity FROM contacts ORDER BY petname", [], contact)?,
         delivery_rules: delivery_rules(&snapshot)?,
         access_rules: access_rules(&snapshot)?,
-        visible_to: visible_to(&snapshot)?,
+        visible_to: only_row(&snapshot, "SELECT visible_to FROM visibility")?,
+        delegates: only_row(&snapshot, "SELECT delegates FROM delegates")?,
         keys: all(
             &snapshot,
             "SELECT presentity, key_id, step, key, ends_at FROM view_keys ORDER BY presentity",
@@ -164,10 +165,9 @@ fn access_rule(row: &Row<'_>) -> rusqlite::Result<StoredAccessRule> {
     Ok(StoredAccessRule { audience: audience(row, 0)?, rule: json(1, &row.get::<_, String>(1)?)? })
 }
 
-fn visible_to(connection: &Connection) -> rusqlite::Result<VisibleTo> {
-    let stored = connection
-        .query_row("SELECT visible_to FROM visibility", [], |row| json(0, &row.get::<_, String>(0)?))
-        .optional()?;
+/// What is kept as JSON in a table of one row, which is not there before it was set.
+fn only_row<T: Default + DeserializeOwned>(connection: &Connection, sql: &str) -> rusqlite::Result<T> {
+    let stored = connection.query_row(sql, [], |row| json(0, &row.get::<_, String>(0)?)).optional()?;
     Ok(stored.unwrap_or_default())
 }
 

@@ -17,7 +17,7 @@ use super::open::OpenError;
 pub(super) const APPLICATION_ID: u32 = 0x4865_7265;
 
 /// The schema that this build writes.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// Brings the file to [`VERSION`], all or nothing. A file that is there already is not written to; that it is
 /// not newer was checked before.
@@ -48,7 +48,7 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DELIVERY_RULES, WATCHERS];
+const MIGRATIONS: [&str; VERSION as usize] = [TABLES, DELIVERY_RULES, WATCHERS, DELEGATES];
 
 const TABLES: &str = "
 -- What this node says of itself. One row.
@@ -162,4 +162,12 @@ CREATE TABLE watchers (
     presentity BLOB PRIMARY KEY CHECK (length(presentity) = 32),
     watcher    TEXT NOT NULL                          -- JSON
 ) STRICT, WITHOUT ROWID;
+";
+
+const DELEGATES: &str = "
+-- Who else may update this node's presence. One row.
+CREATE TABLE delegates (
+    only_row  INTEGER PRIMARY KEY CHECK (only_row = 1),
+    delegates TEXT NOT NULL                           -- JSON
+) STRICT;
 ";

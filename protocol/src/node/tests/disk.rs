@@ -9,6 +9,7 @@ use crate::{
     },
     identity::Presentity,
     message::instant_message::MessageId,
+    presence::delegates::Delegates,
     presence::{
         access_rules::{AccessRule, Audience},
         information::PresenceInformation,
@@ -26,6 +27,7 @@ pub(super) struct Disk {
     pub(super) contacts: BTreeMap<String, Presentity>,
     pub(super) access_rules: BTreeMap<Audience, AccessRule>,
     pub(super) visible_to: VisibleTo,
+    pub(super) delegates: Delegates,
     pub(super) keys: BTreeMap<Presentity, StoredKey>,
     pub(super) watchers: BTreeMap<Presentity, StoredWatcher>,
     received: BTreeSet<(Presentity, MessageId)>,
@@ -62,6 +64,7 @@ impl Disk {
             delivery_rules: Vec::new(),
             access_rules: self.access_rules.iter().map(rule).collect(),
             visible_to: self.visible_to.clone(),
+            delegates: self.delegates.clone(),
             keys: self.keys.values().cloned().collect(),
             watchers: self.watchers.values().cloned().collect(),
         }
@@ -109,7 +112,8 @@ impl Disk {
             | Change::RemoveDeliveryRule(_)
             | Change::PutAccessRule(_)
             | Change::RemoveAccessRule(_)
-            | Change::Visibility(_) => {
+            | Change::Visibility(_)
+            | Change::Delegates(_) => {
                 unreachable!("the driver makes these changes, not the node")
             }
         }

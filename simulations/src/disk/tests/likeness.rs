@@ -9,6 +9,7 @@ use hereabouts_protocol::{
     },
     presence::{
         access_rules::{AccessRule, Audience},
+        delegates::Delegates,
         information::PresenceInformation,
         sealing::ViewKey,
     },
@@ -136,7 +137,7 @@ fn change(random: &mut StdRng) -> Change {
 /// One of the changes of what is stored of those who watch and are watched.
 fn watching_change(random: &mut StdRng, few: u16) -> Change {
     let (who, audience) = (presentity(few), audience(few));
-    match random.random_range(0..7) {
+    match random.random_range(0..8) {
         0 => {
             let rule = AccessRule { watchers: random.random(), ..AccessRule::default() };
             Change::PutAccessRule(StoredAccessRule { audience, rule })
@@ -148,7 +149,12 @@ fn watching_change(random: &mut StdRng, few: u16) -> Change {
             Change::PutKey(StoredKey { presentity: who, key, ends_at: UnixTime::from_millis(few.into()) })
         }
         4 => Change::RemoveKey(who),
-        5 => Change::PutWatcher(StoredWatcher { presentity: who, watcher: watcher(random) }),
+        5 => {
+            let mut delegates = Delegates::default();
+            delegates.put(who, ["phone".parse().unwrap()].into()).unwrap();
+            Change::Delegates(delegates)
+        }
+        6 => Change::PutWatcher(StoredWatcher { presentity: who, watcher: watcher(random) }),
         _ => Change::RemoveWatcher(who),
     }
 }

@@ -3,6 +3,7 @@
 pub(super) mod access;
 pub(super) mod api;
 pub(super) mod contact;
+pub(super) mod delegates;
 pub(super) mod delivery;
 pub(super) mod fetch;
 pub(super) mod inbox;

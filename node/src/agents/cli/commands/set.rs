@@ -22,6 +22,12 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SetArgume
     let output = &context.output;
     let now = Zoned::now();
     let client = context.client()?;
+    if let Some(whose) = &arguments.whose {
+        client.update_presence(whose, &change(arguments, &now)?).await?;
+        advise(context, &arguments.further, &FURTHER_STATUS_VALUES, USUAL_FURTHER);
+        advise(context, &arguments.activity, &ACTIVITIES, USUAL_ACTIVITIES);
+        return context.done("set: their node took it over and publishes it");
+    }
     let own = match &arguments.pidf {
         Some(file) => client.set_pidf(read(file)?).await?,
         None => client.set_presence(&change(arguments, &now)?).await?,

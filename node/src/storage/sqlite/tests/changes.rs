@@ -31,6 +31,8 @@ fn watching_changes() -> Vec<Change> {
         Change::RemoveAccessRule(Audience::Contacts),
         Change::Visibility(VisibleTo::AllBut([presentity(1)].into())),
         Change::Visibility(VisibleTo::Nobody),
+        Change::Delegates(delegates(5)),
+        Change::Delegates(delegates(6)),
         Change::PutKey(view_key(2, 0)),
         Change::PutKey(view_key(1, 1)),
         Change::PutKey(view_key(1, u32::MAX)),
@@ -67,6 +69,7 @@ fn every_kind_of_state_reads_back_equal_after_a_restart() {
             access_rule(Audience::Watcher(presentity(7)), Handling::PoliteBlock),
         ],
         visible_to: VisibleTo::Nobody,
+        delegates: delegates(6),
         keys: vec![view_key(1, u32::MAX), view_key(2, 0)],
         watchers: vec![watcher(1, 4), watcher(3, 0)],
     };

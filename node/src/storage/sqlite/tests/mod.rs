@@ -19,6 +19,7 @@ use hereabouts_protocol::{
     },
     presence::{
         access_rules::{AccessRule, Audience, Handling, Transformations},
+        delegates::Delegates,
         sealing::ViewKey,
     },
     time::UnixTime,
@@ -154,6 +155,12 @@ fn watcher(number: u16, fetches: u32) -> StoredWatcher {
         visible_to: VisibleTo::AllBut([presentity(9)].into()),
     };
     StoredWatcher { presentity: presentity(number), watcher }
+}
+
+fn delegates(number: u16) -> Delegates {
+    let mut delegates = Delegates::default();
+    delegates.put(presentity(number), ["phone".parse().unwrap()].into()).unwrap();
+    delegates
 }
 
 fn delivery_rule(whose: Whose, per_minute: u32) -> StoredDeliveryRule {

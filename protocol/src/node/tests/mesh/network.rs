@@ -59,13 +59,10 @@ impl Mesh {
                 let stored = (!cannot_say).then(|| self.seats[seat].disk.remembers(&key));
                 self.later(seat, run, Event::Input(NodeInput::Recalled { token, stored }));
             }
-            NodeOutput::Fetched { token, outcome } => {
-                assert_eq!(self.seats[seat].fetched.insert(token, outcome), None, "fetched twice");
-            }
-            NodeOutput::FetchedWatchers { token, watchers } => {
-                assert_eq!(self.seats[seat].watchers.insert(token, watchers), None, "fetched twice");
-            }
-            NodeOutput::Sent { id, outcome } => self.seats[seat].sent.entry(id).or_default().push(outcome),
+            NodeOutput::Fetched { .. }
+            | NodeOutput::FetchedWatchers { .. }
+            | NodeOutput::Updated { .. }
+            | NodeOutput::Sent { .. } => self.seats[seat].answered(output),
             NodeOutput::Addresses { presentity, addresses } => {
                 self.seats[seat].addresses.insert(presentity, addresses);
             }
@@ -158,6 +155,7 @@ fn kind(request: &OutgoingRequest) -> &'static str {
         OutgoingRequest::Presence(PresenceRequest::Notify { .. }) => "notify",
         OutgoingRequest::Presence(PresenceRequest::Tell { .. }) => "tell",
         OutgoingRequest::Presence(PresenceRequest::FetchWatchers) => "fetch-watchers",
+        OutgoingRequest::Presence(PresenceRequest::Update(_)) => "update",
         OutgoingRequest::Message(_) => "message",
     }
 }

@@ -8,12 +8,16 @@ use crate::{
     identity::Presentity,
     message::instant_message::MessageId,
     node::{
-        FetchOutcome, FetchToken, GossipToken, Node, NodeInput, NodeLimits, Notice, OutgoingRequest,
-        RequestToken, Response, ResponseToken, SentOutcome, WatchersToken, tests::disk::Disk,
+        FetchOutcome, FetchToken, GossipToken, Node, NodeInput, NodeLimits, NodeOutput, Notice,
+        OutgoingRequest, RequestToken, Response, ResponseToken, SentOutcome, UpdateToken, WatchersToken,
+        tests::disk::Disk,
     },
     presence::record::{NodeAddress, Version},
     time::Timestamp,
-    wire::{codec, frames::WatcherReport},
+    wire::{
+        codec,
+        frames::{UpdateAnswer, WatcherReport},
+    },
 };
 
 /// A node, what it runs on, and what it said to its principal.
@@ -25,6 +29,7 @@ pub(in crate::node::tests) struct Seat {
     pub(in crate::node::tests) sent: BTreeMap<MessageId, Vec<SentOutcome>>,
     pub(in crate::node::tests) fetched: BTreeMap<FetchToken, FetchOutcome>,
     pub(in crate::node::tests) watchers: BTreeMap<WatchersToken, Option<Vec<WatcherReport>>>,
+    pub(in crate::node::tests) updates: BTreeMap<UpdateToken, Option<UpdateAnswer>>,
     /// Everything that others sent it, encoded, if it is listened to.
     pub(in crate::node::tests) heard: Option<Vec<Vec<u8>>>,
     /// Where others can be reached, as their records say.
@@ -54,6 +59,7 @@ impl Seat {
             sent: BTreeMap::new(),
             fetched: BTreeMap::new(),
             watchers: BTreeMap::new(),
+            updates: BTreeMap::new(),
             heard: None,
             addresses: BTreeMap::new(),
             asked: BTreeMap::new(),
@@ -67,6 +73,23 @@ impl Seat {
             unpublished: None,
             highest: BTreeMap::new(),
         }
+    }
+
+    /// What the node's PRINCIPAL asked for has come to an end, or a message to a state.
+    pub(super) fn answered(&mut self, output: NodeOutput) {
+        let before = match output {
+            NodeOutput::Fetched { token, outcome } => self.fetched.insert(token, outcome).is_some(),
+            NodeOutput::FetchedWatchers { token, watchers } => {
+                self.watchers.insert(token, watchers).is_some()
+            }
+            NodeOutput::Updated { token, answer } => self.updates.insert(token, answer).is_some(),
+            NodeOutput::Sent { id, outcome } => {
+                self.sent.entry(id).or_default().push(outcome);
+                false
+            }
+            output => unreachable!("no answer: {output:?}"),
+        };
+        assert!(!before, "it was answered before");
     }
 
     pub(super) fn listen(&mut self, input: &NodeInput) {
