@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use lab::{
-    Addresses, Lab, Node, contact_state,
+    Addresses, Lab, Node, PATIENCE, contact_state,
     documents::{
         has_on_disk, kind, note, status, subscriber, subscription, texts, tuple, wait_newest, wait_note,
         watcher,
@@ -127,6 +127,47 @@ fn subscription_waits_for_the_principal_who_approves_a_part_of_it_or_denies_it()
         wait_newest(node, &bob);
         assert!(!has_on_disk(node, NOTE));
     }
+}
+
+#[test]
+fn watcher_information_is_watched_with_the_verb_of_presence_by_those_who_may() {
+    let Some([alice, mut bob, carol]) = on_a_segment() else { return };
+    bob.json(&["access", "allow", alice.id(), "--watchers"]);
+    let (seen_by_alice, seen_by_bob) =
+        (alice.follow(&["watchers", bob.id(), "--watch"]), bob.follow(&["watchers", "--watch"]));
+    let seen_by_carol = carol.follow(&["watchers", bob.id(), "--watch"]);
+    let fetches = |of: &Node, count: u64| {
+        let id = of.id().to_owned();
+        move |line: &Value| {
+            line["id"] == id.as_str()
+                && line["fetches"] == count
+                && line["gone"] == false
+                && line["name"].is_string()
+        }
+    };
+    alice.json(&["fetch", bob.id()]);
+    for seen in [&seen_by_alice, &seen_by_bob] {
+        let alice = seen.lines().wait_for(0, PATIENCE, fetches(&alice, 1));
+        assert!(alice.is_some(), "her fetch is seen: {:?} {}", seen.lines().all(), seen.complaints());
+    }
+    carol.json(&["fetch", bob.id()]);
+    for seen in [&seen_by_alice, &seen_by_bob, &seen_by_carol] {
+        let carol = seen.lines().wait_for(0, PATIENCE, fetches(&carol, 1));
+        assert!(carol.is_some(), "hers too: {:?} {}", seen.lines().all(), seen.complaints());
+    }
+    let others = |line: &Value| line["id"] != carol.id();
+    assert!(seen_by_carol.lines().all().iter().all(|line| !others(line)), "Carol sees herself alone");
+
+    // Who hides is gone from the others' view, and who was restarted is watched still.
+    carol.json(&["visibility", "hide"]);
+    carol.json(&["fetch", bob.id()]);
+    let gone = |line: &Value| line["id"] == carol.id() && line["gone"] == true;
+    assert!(seen_by_alice.lines().wait_for(0, PATIENCE, gone).is_some(), "Carol hides");
+    bob.down();
+    bob.restart();
+    alice.wait_contact(&bob, "present");
+    alice.json(&["fetch", bob.id()]);
+    assert!(seen_by_alice.lines().wait_for(0, PATIENCE, fetches(&alice, 2)).is_some(), "after a restart");
 }
 
 #[test]

@@ -151,13 +151,14 @@ mod tests {
         }
     }
 
-    const ENDPOINTS: [&str; 40] = [
+    const ENDPOINTS: [&str; 42] = [
         "DELETE /v1/access-rules/{whom}",
         "DELETE /v1/contacts/{petname}",
         "DELETE /v1/delegates/{who}",
         "DELETE /v1/delivery-rules/{whose}",
         "DELETE /v1/inbox/{id}",
         "DELETE /v1/outbox/{id}",
+        "DELETE /v1/presentities/{who}/watchers",
         "DELETE /v1/subscriptions/{who}",
         "GET /v1/access-rules",
         "GET /v1/contacts",
@@ -190,6 +191,7 @@ mod tests {
         "PUT /v1/formats/pidf",
         "PUT /v1/presence",
         "PUT /v1/presentities/{who}/presence",
+        "PUT /v1/presentities/{who}/watchers",
         "PUT /v1/subscriptions/{who}",
         "PUT /v1/visibility",
     ];

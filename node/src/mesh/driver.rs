@@ -456,6 +456,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 }
                 Event::Delivery { id, to, state }
             }
+            Notice::Watcher { of, watcher, gone } => Event::Watcher { of, watcher, gone },
             Notice::Updated { by } => Event::Updated { by },
             Notice::Subscriber { presentity, state, event } => Event::Subscriber { presentity, state, event },
             Notice::Trouble(text) => Event::Trouble(text),

@@ -22,6 +22,7 @@ use hereabouts_protocol::{
     presence::service::PresentityView,
     time::UnixTime,
     watcher::subscription::{SubscriptionEvent, SubscriptionState},
+    wire::frames::WatcherReport,
 };
 use libp2p::Multiaddr;
 
@@ -67,6 +68,15 @@ pub enum Event {
         state: SubscriptionState,
         /// Since what.
         event: SubscriptionEvent,
+    },
+    /// Who watches `of` has changed: this node's own presentity, or one whose WATCHER INFORMATION it watches.
+    Watcher {
+        /// Whose watcher it is.
+        of: Presentity,
+        /// What is known of it, or was last.
+        watcher: WatcherReport,
+        /// Whether it is kept, or may be seen, no more.
+        gone: bool,
     },
     /// Somebody else changed this node's PRESENCE INFORMATION, as they may.
     Updated {

@@ -285,6 +285,23 @@ impl MeshHandle {
         self.ask(|reply| Command::FetchWatchers(presentity, reply)).await
     }
 
+    /// Watches who watches `presentity`, until [`Self::unwatch_watchers`]; idempotent. What changes comes as
+    /// [`super::events::Event::Watcher`].
+    ///
+    /// # Errors
+    /// [`WatchError::TooMany`], or [`WatchError::Stopped`].
+    pub async fn watch_watchers(&self, presentity: Presentity) -> Result<(), WatchError> {
+        self.ask(|reply| Command::WatchWatchers(presentity, reply)).await?
+    }
+
+    /// Ends that; whether there was something to end.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn unwatch_watchers(&self, presentity: Presentity) -> Result<bool, Stopped> {
+        self.ask(|reply| Command::UnwatchWatchers(presentity, reply)).await
+    }
+
     /// The VISIBILITY RULES: who else may see whom this node watches.
     ///
     /// # Errors
@@ -618,6 +635,8 @@ pub(super) enum Command {
     PutAccessRule(Audience, Option<AccessRule>, oneshot::Sender<Result<(), AccessRuleFailure>>),
     Watchers(oneshot::Sender<Vec<(Presentity, Watcher)>>),
     FetchWatchers(Presentity, oneshot::Sender<Option<Vec<WatcherReport>>>),
+    WatchWatchers(Presentity, oneshot::Sender<Result<(), WatchError>>),
+    UnwatchWatchers(Presentity, oneshot::Sender<bool>),
     Visibility(oneshot::Sender<VisibleTo>),
     SetVisibility(VisibleTo, oneshot::Sender<Result<(), VisibilityError>>),
     Contacts(oneshot::Sender<Vec<StoredContact>>),

@@ -21,6 +21,7 @@ mod storing;
 mod updates;
 mod watched;
 mod watching;
+mod winfo;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -70,6 +71,7 @@ use crate::{
         subscription::Subscriptions,
         watcher_information::{VisibleTo, WatcherInformation},
         watches::{WatchReason, Watches},
+        winfo::{WinfoSubscribers, WinfoWatches},
     },
     wire::frames::{PresenceRequest, ToldRecord},
 };
@@ -100,6 +102,8 @@ pub struct Node {
     petnames: Petnames,
     keyring: Keyring,
     watcher_information: WatcherInformation,
+    winfo_subscribers: WinfoSubscribers,
+    winfo_watches: WinfoWatches,
     visible_to: VisibleTo,
     delegates: Delegates,
     linked: BTreeSet<Presentity>,
@@ -160,6 +164,8 @@ impl Node {
             keeps_inbox,
             petnames: Petnames::new(restored.contacts),
             keyring: Keyring::new(now, clock, restored.keys),
+            winfo_subscribers: WinfoSubscribers::new(now, clock),
+            winfo_watches: WinfoWatches::new(clock),
             visible_to: restored.visible_to,
             delegates: restored.delegates,
             linked: BTreeSet::new(),
@@ -265,6 +271,8 @@ impl Node {
         self.liveness.handle_timeout(now);
         self.accusations.handle_timeout(now);
         self.watcher_information.handle_timeout(now);
+        self.winfo_subscribers.handle_timeout(now);
+        self.winfo_watches.handle_timeout(now);
         self.keys_due(now);
         if self.store_again.is_some_and(|(at, _)| at <= now) {
             self.store_everything();
@@ -329,6 +337,8 @@ impl Node {
             self.liveness.poll_timeout(),
             self.accusations.poll_timeout(),
             self.watcher_information.poll_timeout(),
+            self.winfo_subscribers.poll_timeout(),
+            self.winfo_watches.poll_timeout(),
             self.keyring.poll_timeout(),
         ];
         let store_again = self.store_again.map(|(at, _)| at).filter(|_| !self.stores_everything());
@@ -456,6 +466,12 @@ impl Node {
         self.petnames.of(presentity).cloned()
     }
 
+    /// The node of `presentity` is in reach, or was restarted: what it knew of this watcher may be gone.
+    fn ask_anew(&mut self, now: Timestamp, presentity: Presentity) {
+        self.watches.handle_in_reach(now, presentity);
+        self.winfo_watches.handle_in_reach(now, presentity);
+    }
+
     /// Drains the machines until none has anything to say, since one may cause another to.
     fn settle(&mut self, now: Timestamp) {
         loop {
@@ -470,7 +486,11 @@ impl Node {
             } else if let Some(output) = self.watches.poll_output() {
                 self.subscribe(now, output);
             } else if let Some(output) = self.watcher_information.poll_output() {
-                self.watcher_output(output);
+                self.watcher_output(now, output);
+            } else if let Some(subscriber) = self.winfo_subscribers.poll_output() {
+                self.notify_watchers(now, subscriber);
+            } else if let Some((presentity, duration)) = self.winfo_watches.poll_output() {
+                self.subscribe_watchers(now, presentity, duration);
             } else if let Some(output) = self.outbox.poll_output() {
                 self.outbox_output(now, output);
             } else if let Some(output) = self.rumors.poll_output() {
@@ -479,7 +499,7 @@ impl Node {
                 self.liveness_output(now, output);
             } else if let Some(output) = self.accusations.poll_output() {
                 self.accusations_output(now, output);
-            } else {
+            } else if !self.winfo_round(now) {
                 break;
             }
         }
@@ -521,7 +541,7 @@ impl Node {
                     .flatten();
                 self.outputs.push_back(NodeOutput::Notice(Notice::Transition(view, transition)));
                 if matches!(transition, Transition::Appeared | Transition::Returned) {
-                    self.watches.handle_in_reach(now, presentity);
+                    self.ask_anew(now, presentity);
                     self.outbox.handle_in_reach(now, presentity);
                 } else if let Some((inbox, Basic::Open)) = inbox {
                     self.outbox.handle_in_reach(now, inbox.node);
@@ -577,7 +597,7 @@ impl Node {
                 self.outputs.push_back(NodeOutput::Addresses { presentity, addresses });
             }
             if before.is_some_and(|before| before != version.incarnation) {
-                self.watches.handle_in_reach(now, presentity);
+                self.ask_anew(now, presentity);
             }
         }
         offered
@@ -652,6 +672,8 @@ enum Pending {
     Fetch { fetch: FetchToken, presentity: Presentity },
     FetchWatchers { fetch: WatchersToken },
     Update { update: UpdateToken },
+    SubscribeWatchers { presentity: Presentity },
+    NotifyWatchers { to: Presentity },
     Subscribe { presentity: Presentity },
     Notify { to: Presentity },
     Tell { to: Presentity, cut: bool },

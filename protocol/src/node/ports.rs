@@ -263,6 +263,15 @@ pub enum Notice {
         /// Since what.
         event: SubscriptionEvent,
     },
+    /// Who watches `of` has changed: this node's own presentity, or one whose WATCHER INFORMATION it watches.
+    Watcher {
+        /// Whose watcher it is.
+        of: Presentity,
+        /// What is known of it, or was last.
+        watcher: WatcherReport,
+        /// Whether it is kept, or may be seen, no more.
+        gone: bool,
+    },
     /// Somebody else changed this presentity's document, as they may.
     Updated {
         /// Who.

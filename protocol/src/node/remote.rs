@@ -72,7 +72,7 @@ impl Node {
         self.service.handle_link_established(now, presentity);
         self.rumors.handle_link_established(now, presentity);
         self.liveness.handle_link_established(now, presentity);
-        self.watches.handle_in_reach(now, presentity);
+        self.ask_anew(now, presentity);
         self.outbox.handle_in_reach(now, presentity);
         if dialled {
             self.compare(now, presentity, 0, Plan::default());
@@ -119,6 +119,13 @@ impl Node {
             }
             PresenceRequest::FetchWatchers => self.watchers_request(now, from),
             PresenceRequest::Update(change) => self.update_request(now, from, &change),
+            PresenceRequest::SubscribeWatchers { seconds } => {
+                self.subscribe_watchers_request(now, from, seconds)
+            }
+            PresenceRequest::NotifyWatchers { subscription, watchers } => {
+                self.watchers_told(now, from, subscription, watchers);
+                PresenceResponse::NotifiedWatchers
+            }
             PresenceRequest::Notify { record, subscription, key } => {
                 self.notified(now, from, &record, subscription, key);
                 PresenceResponse::Notified
@@ -174,6 +181,13 @@ impl Node {
                 self.fetched_watchers(fetch, retry_after_ms.is_none().then_some(watchers));
             }
             (
+                Pending::SubscribeWatchers { presentity },
+                Response::Presence(PresenceResponse::SubscribedWatchers { subscription, watchers }),
+            ) => self.watchers_told(now, presentity, subscription, watchers),
+            (Pending::NotifyWatchers { to }, Response::Presence(PresenceResponse::NotifiedWatchers)) => {
+                self.watchers_notification_told(now, to, true);
+            }
+            (
                 Pending::Subscribe { presentity },
                 Response::Presence(PresenceResponse::Subscribed { subscription, record, key }),
             ) => self.subscribed(now, presentity, subscription, record, key),
@@ -218,6 +232,8 @@ impl Node {
             Pending::Fetch { fetch, .. } => self.fetch_failed(fetch),
             Pending::FetchWatchers { fetch } => self.fetched_watchers(fetch, None),
             Pending::Update { update } => self.updated(update, None),
+            Pending::SubscribeWatchers { presentity } => self.winfo_watches.handle_failure(now, presentity),
+            Pending::NotifyWatchers { to } => self.watchers_notification_told(now, to, false),
             Pending::Subscribe { presentity } => self.subscribe_failed(now, presentity),
             Pending::Notify { to } => self.notification_told(now, to, false),
             // Gossip brings it as well.

@@ -21,9 +21,9 @@ use crate::{
     watcher::{
         subscribers::SubscriberChange,
         subscription::{SubscriptionEvent, SubscriptionReport, SubscriptionState},
-        watcher_information::{VisibleTo, Watcher, WatcherKind, WatcherOutput},
+        watcher_information::{VisibleTo, Watcher, WatcherOutput},
     },
-    wire::frames::{FetchAnswer, PresenceRequest, PresenceResponse, WATCHERS_PER_FRAME, WatcherReport},
+    wire::frames::{FetchAnswer, PresenceRequest, PresenceResponse},
 };
 
 impl Node {
@@ -77,6 +77,7 @@ impl Node {
         let rule = |who: &Presentity| rules.decide(*who, petnames.names(who));
         let published = self.publication.handle_rules(now, rules.clone(), |who| rule(who).view());
         self.subscribers.handle_rules(now, |who| rule(who).handling);
+        self.winfo_subscribers.handle_rules(now);
         let welcome = |who: &Presentity| rule(who).handling != Handling::Block;
         let invited: Vec<_> = self.watcher_information.rejected().filter(welcome).collect();
         if !published && self.publication.record().is_some() {
@@ -176,10 +177,7 @@ impl Node {
         if let Err(after) = self.watcher_information.handle_fetch_rate(now, from) {
             return PresenceResponse::Watchers { watchers: Vec::new(), retry_after_ms: Some(millis(after)) };
         }
-        let rule = self.access_rule(&from);
-        let all = rule.handling == Handling::Allow && rule.watchers;
-        let visible = self.watcher_information.visible(now, from, all).take(WATCHERS_PER_FRAME);
-        let watchers = visible.map(|(who, watcher)| report(*who, watcher)).collect();
+        let watchers = self.watchers_seen_by(now, from);
         PresenceResponse::Watchers { watchers, retry_after_ms: None }
     }
 
@@ -257,29 +255,12 @@ impl Node {
         self.notifications.handle_told(now, watcher, taken, again);
     }
 
-    pub(super) fn watcher_output(&mut self, output: WatcherOutput) {
-        self.persist_lazily(match output {
-            WatcherOutput::Store(watcher) => Change::PutWatcher(watcher),
-            WatcherOutput::Forget(presentity) => Change::RemoveWatcher(presentity),
-        });
-    }
-}
-
-fn report(presentity: Presentity, watcher: &Watcher) -> WatcherReport {
-    let period_ms = match watcher.kind() {
-        WatcherKind::Poller { period } => Some(millis(period)),
-        _ => None,
-    };
-    WatcherReport {
-        presentity,
-        first_at: watcher.first_at,
-        last_at: watcher.last_at,
-        fetches: watcher.fetches,
-        subscribes: watcher.subscribes,
-        refused: watcher.refused,
-        period_ms,
-        state: watcher.state,
-        event: watcher.event,
+    pub(super) fn watcher_output(&mut self, now: Timestamp, output: WatcherOutput) {
+        match output {
+            WatcherOutput::Store(watcher) => self.persist_lazily(Change::PutWatcher(watcher)),
+            WatcherOutput::Forget(presentity) => self.persist_lazily(Change::RemoveWatcher(presentity)),
+            WatcherOutput::Changed(watcher) => self.winfo_subscribers.handle_changed(now, watcher),
+        }
     }
 }
 

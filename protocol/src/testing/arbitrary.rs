@@ -275,6 +275,9 @@ pub(crate) fn presence_request() -> impl Strategy<Value = PresenceRequest> {
         collection::vec(told(), 0..5).prop_map(|records| PresenceRequest::Tell { records }),
         Just(PresenceRequest::FetchWatchers),
         presence_change().prop_map(PresenceRequest::Update),
+        any::<u32>().prop_map(|seconds| PresenceRequest::SubscribeWatchers { seconds }),
+        (subscription_report(), collection::vec(watcher_report(), 0..5))
+            .prop_map(|(subscription, watchers)| PresenceRequest::NotifyWatchers { subscription, watchers }),
     ]
 }
 
@@ -301,6 +304,10 @@ pub(crate) fn presence_response() -> impl Strategy<Value = PresenceResponse> {
             "\\PC{0,20}".prop_map(|reason| UpdateAnswer::Invalid { reason }),
         ]
         .prop_map(PresenceResponse::Updated),
+        (subscription_report(), collection::vec(watcher_report(), 0..5)).prop_map(
+            |(subscription, watchers)| PresenceResponse::SubscribedWatchers { subscription, watchers }
+        ),
+        Just(PresenceResponse::NotifiedWatchers),
     ]
 }
 

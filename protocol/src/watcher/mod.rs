@@ -5,3 +5,4 @@ pub mod subscribers;
 pub mod subscription;
 pub mod watcher_information;
 pub mod watches;
+pub mod winfo;

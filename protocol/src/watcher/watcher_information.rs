@@ -159,7 +159,7 @@ impl WatcherInformation {
         }
     }
 
-    /// What is to be stored.
+    /// What is to be stored, or told.
     pub fn poll_output(&mut self) -> Option<WatcherOutput> {
         self.outputs.pop_front()
     }
@@ -233,6 +233,7 @@ impl WatcherInformation {
     }
 
     fn store_soon(&mut self, now: Timestamp, who: Presentity) {
+        self.outputs.push_back(WatcherOutput::Changed(who));
         self.unstored.insert(who);
         self.store_at.get_or_insert(now + STORE_INTERVAL);
     }
@@ -240,7 +241,7 @@ impl WatcherInformation {
     fn forget(&mut self, who: Presentity) {
         self.watchers.remove(&who);
         self.unstored.remove(&who);
-        self.outputs.push_back(WatcherOutput::Forget(who));
+        self.outputs.extend([WatcherOutput::Forget(who), WatcherOutput::Changed(who)]);
     }
 }
 
@@ -251,6 +252,8 @@ pub enum WatcherOutput {
     Store(StoredWatcher),
     /// It may go.
     Forget(Presentity),
+    /// What is known of it has changed.
+    Changed(Presentity),
 }
 
 /// What is known of one who asked.

@@ -19,7 +19,7 @@ use crate::{
     time::UnixTime,
     watcher::{
         subscription::{SubscriptionEvent, SubscriptionReport, SubscriptionState},
-        watcher_information::VisibleTo,
+        watcher_information::{VisibleTo, Watcher, WatcherKind},
     },
 };
 
@@ -68,6 +68,18 @@ pub enum PresenceRequest {
     FetchWatchers,
     /// Asks the node to change the document of its own presentity.
     Update(PresenceChange),
+    /// SUBSCRIBE to WATCHER INFORMATION: asks to be told when who watches the node's own presentity changes.
+    SubscribeWatchers {
+        /// For how long, in seconds; zero ends the subscription.
+        seconds: u32,
+    },
+    /// NOTIFY of WATCHER INFORMATION: all that the receiver may see of the sender's, after it changed.
+    NotifyWatchers {
+        /// Where the receiver's subscription to it stands.
+        subscription: SubscriptionReport,
+        /// Who, in the order of their keys, as many as a frame may hold.
+        watchers: Vec<WatcherReport>,
+    },
 }
 
 /// A response of the PRESENCE PROTOCOL, to the request of the same place.
@@ -113,6 +125,15 @@ pub enum PresenceResponse {
     },
     /// To [`PresenceRequest::Update`].
     Updated(UpdateAnswer),
+    /// To [`PresenceRequest::SubscribeWatchers`].
+    SubscribedWatchers {
+        /// Where the subscription stands.
+        subscription: SubscriptionReport,
+        /// Those that the sender may see, if it is active.
+        watchers: Vec<WatcherReport>,
+    },
+    /// To [`PresenceRequest::NotifyWatchers`].
+    NotifiedWatchers,
 }
 
 /// What an update comes to.
@@ -171,6 +192,27 @@ pub struct WatcherReport {
     pub state: SubscriptionState,
     /// What brought it there; nothing if there never was one.
     pub event: Option<SubscriptionEvent>,
+}
+
+impl WatcherReport {
+    /// What is told of `watcher`.
+    pub fn new(presentity: Presentity, watcher: &Watcher) -> Self {
+        let period_ms = match watcher.kind() {
+            WatcherKind::Poller { period } => Some(u64::try_from(period.as_millis()).unwrap_or(u64::MAX)),
+            _ => None,
+        };
+        Self {
+            presentity,
+            first_at: watcher.first_at,
+            last_at: watcher.last_at,
+            fetches: watcher.fetches,
+            subscribes: watcher.subscribes,
+            refused: watcher.refused,
+            period_ms,
+            state: watcher.state,
+            event: watcher.event,
+        }
+    }
 }
 
 /// A record that is passed on, with what its holder knows beside it. Only the record is signed.

@@ -48,6 +48,8 @@ fn requests_and_responses_have_the_numbers_that_wire_md_gives() {
         PresenceRequest::Tell { records: Vec::new() },
         PresenceRequest::FetchWatchers,
         PresenceRequest::Update(PresenceChange::default()),
+        PresenceRequest::SubscribeWatchers { seconds: 0 },
+        PresenceRequest::NotifyWatchers { subscription, watchers: Vec::new() },
     ];
     let responses = [
         PresenceResponse::Compared(Difference { ranges: Vec::new(), versions: Vec::new() }),
@@ -58,6 +60,8 @@ fn requests_and_responses_have_the_numbers_that_wire_md_gives() {
         PresenceResponse::Heard { partner: false },
         PresenceResponse::Watchers { watchers: Vec::new(), retry_after_ms: None },
         PresenceResponse::Updated(UpdateAnswer::Taken),
+        PresenceResponse::SubscribedWatchers { subscription, watchers: Vec::new() },
+        PresenceResponse::NotifiedWatchers,
     ];
     assert_eq!(requests.len(), responses.len());
     for (number, (request, response)) in (0_u8..).zip(requests.iter().zip(&responses)) {

@@ -88,6 +88,13 @@ pub(super) fn presence_request(request: &PresenceRequest) -> Value {
             json!({ "Tell": { "records": records.iter().map(told).collect::<Vec<_>>() } })
         }
         PresenceRequest::FetchWatchers => json!("FetchWatchers"),
+        PresenceRequest::SubscribeWatchers { seconds } => {
+            json!({ "SubscribeWatchers": { "seconds": seconds } })
+        }
+        PresenceRequest::NotifyWatchers { subscription, watchers } => json!({ "NotifyWatchers": {
+            "subscription": self::subscription(subscription),
+            "watchers": watchers.iter().map(watcher).collect::<Vec<_>>(),
+        } }),
         PresenceRequest::Update(change) => json!({ "Update": {
             "tuple": change.tuple.as_ref().map(ToString::to_string),
             "basic": change.basic.as_ref().map(ToString::to_string),
@@ -123,6 +130,11 @@ pub(super) fn presence_response(response: &PresenceResponse) -> Value {
             "watchers": watchers.iter().map(watcher).collect::<Vec<_>>(),
             "retry_after_ms": retry_after_ms.as_ref().map(ToString::to_string),
         } }),
+        PresenceResponse::SubscribedWatchers { subscription, watchers } => json!({ "SubscribedWatchers": {
+            "subscription": self::subscription(subscription),
+            "watchers": watchers.iter().map(watcher).collect::<Vec<_>>(),
+        } }),
+        PresenceResponse::NotifiedWatchers => json!("NotifiedWatchers"),
         PresenceResponse::Updated(UpdateAnswer::Taken) => json!({ "Updated": "Taken" }),
         PresenceResponse::Updated(UpdateAnswer::Refused) => json!({ "Updated": "Refused" }),
         PresenceResponse::Updated(UpdateAnswer::Invalid { reason }) => {

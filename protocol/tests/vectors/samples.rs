@@ -215,6 +215,11 @@ fn presence_requests() -> Vec<(&'static str, PresenceRequest)> {
             })
         }),
         ("update of everything", PresenceRequest::Update(whole_change())),
+        ("subscribe to watcher information", PresenceRequest::SubscribeWatchers { seconds: 3600 }),
+        ("notify of watcher information", {
+            let subscription = report(SubscriptionState::Active, SubscriptionEvent::Subscribe, 1800);
+            PresenceRequest::NotifyWatchers { subscription, watchers: watchers() }
+        }),
     ]
 }
 
@@ -266,6 +271,11 @@ fn presence_responses() -> Vec<(&'static str, PresenceResponse)> {
             let reason = "presence information needs at least one tuple".to_owned();
             PresenceResponse::Updated(UpdateAnswer::Invalid { reason })
         }),
+        ("subscribed to watcher information", {
+            let subscription = report(SubscriptionState::Active, SubscriptionEvent::Subscribe, 3600);
+            PresenceResponse::SubscribedWatchers { subscription, watchers: watchers() }
+        }),
+        ("notified of watcher information", PresenceResponse::NotifiedWatchers),
     ]
 }
 

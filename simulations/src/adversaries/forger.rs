@@ -121,6 +121,10 @@ impl Forger {
             Ok(PresenceRequest::FetchWatchers) => {
                 PresenceResponse::Watchers { watchers: Vec::new(), retry_after_ms: None }
             }
+            Ok(PresenceRequest::SubscribeWatchers { .. }) => {
+                PresenceResponse::SubscribedWatchers { subscription: granted(), watchers: Vec::new() }
+            }
+            Ok(PresenceRequest::NotifyWatchers { .. }) => PresenceResponse::NotifiedWatchers,
             Ok(PresenceRequest::Update(_)) => PresenceResponse::Updated(UpdateAnswer::Taken),
             Ok(PresenceRequest::Notify { .. }) => PresenceResponse::Notified,
             Ok(PresenceRequest::Tell { .. }) => PresenceResponse::Heard { partner: true },

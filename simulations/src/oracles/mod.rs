@@ -476,7 +476,11 @@ impl State {
             }
             Event::Trouble(text) => self.told(now, node, text),
             Event::Unsteady(_) | Event::Steady(_) => (),
-            Event::Subscriber { .. } | Event::Updated { .. } | Event::Listening(_) | Event::Gap => (),
+            Event::Subscriber { .. }
+            | Event::Watcher { .. }
+            | Event::Updated { .. }
+            | Event::Listening(_)
+            | Event::Gap => (),
         }
     }
 

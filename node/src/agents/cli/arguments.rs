@@ -667,6 +667,9 @@ pub struct WatchersArguments {
     /// Print those of this node in this format instead
     #[arg(long, conflicts_with = "who")]
     pub format: Option<WatchersFormat>,
+    /// Go on: print one line for each watcher that is new or changed, or gone
+    #[arg(long, conflicts_with = "format")]
+    pub watch: bool,
 }
 
 /// `here visibility`.

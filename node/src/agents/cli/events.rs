@@ -66,7 +66,8 @@ pub(super) fn line(event: &EventDocument, output: &Output, now: &Zoned) -> Optio
         EventBody::Updated { by } => format!("{} changed your presence", words::person(by)),
         EventBody::Listening { address } => format!("listening on {}", sanitise::line(address)),
         EventBody::Trouble { message } => format!("trouble: {}", sanitise::line(message)),
-        EventBody::Gap => return None,
+        // `here watchers --watch` tells of them.
+        EventBody::Watcher { .. } | EventBody::Gap => return None,
     };
     Some(at(words::timestamp(event.at), &happened, output, now))
 }

@@ -360,6 +360,7 @@ Examples:
   here watchers
   here watchers --json | jq -r '.watchers[] | select(.kind == \"poller\") | .name'
   here watchers bob
+  here watchers --watch                      go on, a line for each change
   here watchers --format winfo > watchers.xml
 
 Exit codes: 0 shown, 1 no answer, 3 no node runs here, 4 unknown or ambiguous name";

@@ -222,6 +222,17 @@ impl Client {
         self.ask(Method::POST, &format!("/v1/presentities/{}/watchers", segment(who)), None::<&()>).await
     }
 
+    /// Watches who asks for the presence of `who`; the changes are events.
+    pub async fn watch_watchers(&self, who: &str) -> Result<(), ClientError> {
+        let path = format!("/v1/presentities/{}/watchers", segment(who));
+        self.call(Method::PUT, &path, None).await.map(drop)
+    }
+
+    /// Ends that.
+    pub async fn unwatch_watchers(&self, who: &str) -> Result<(), ClientError> {
+        self.delete(&format!("/v1/presentities/{}/watchers", segment(who))).await
+    }
+
     /// Who may see whom this node watches.
     pub async fn visibility(&self) -> Result<VisibilityDocument, ClientError> {
         self.get("/v1/visibility").await

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{
     DocumentTime, MessageDocument, OutboxStateWord, PersonDocument, PresentityDocument,
-    SubscriptionEventWord, SubscriptionStateWord,
+    SubscriptionEventWord, SubscriptionStateWord, WatcherDocument,
 };
 use crate::{
     local_api::names::Directory,
@@ -113,6 +113,15 @@ pub enum EventBody {
         /// What brought it there.
         reason: SubscriptionEventWord,
     },
+    /// Who watches somebody has changed: this node, or one whose watchers it watches.
+    Watcher {
+        /// Whose watcher it is.
+        of: PersonDocument,
+        /// What is known of the watcher, or was last.
+        watcher: Box<WatcherDocument>,
+        /// Whether it is kept, or may be seen, no more.
+        gone: bool,
+    },
     /// Somebody else changed this node's own presence, as they may.
     Updated {
         /// Who.
@@ -158,6 +167,11 @@ impl EventBody {
                 state: (*state).into(),
                 reason: (*event).into(),
             },
+            Event::Watcher { of, watcher, gone } => Self::Watcher {
+                of: directory.person(of),
+                watcher: Box::new(WatcherDocument::told(watcher, directory)),
+                gone: *gone,
+            },
             Event::Updated { by } => Self::Updated { by: directory.person(by) },
             Event::Listening(address) => Self::Listening { address: address.to_string() },
             Event::Trouble(message) => Self::Trouble { message: message.clone() },
@@ -180,6 +194,7 @@ impl EventBody {
             Self::Message { .. } => "message",
             Self::Delivery { .. } => "delivery",
             Self::Subscriber { .. } => "subscriber",
+            Self::Watcher { .. } => "watcher",
             Self::Updated { .. } => "updated",
             Self::Listening { .. } => "listening",
             Self::Trouble { .. } => "trouble",

@@ -90,7 +90,8 @@ impl WatcherDocument {
         }
     }
 
-    fn told(report: &WatcherReport, directory: &Directory) -> Self {
+    /// The document of what another node told of one, or this one tells others.
+    pub(super) fn told(report: &WatcherReport, directory: &Directory) -> Self {
         let given = report.fetches > 0 || report.subscribes > 0;
         let kind = match (report.state, report.period_ms) {
             (SubscriptionState::Active, _) => WatcherKindWord::Subscriber,

@@ -92,10 +92,23 @@ async fn frame(api: Api, logged: LoggedEvent) -> Frame {
     let nobody = || Directory::new(api.mesh.realm.clone(), &[], &[]);
     let directory = match logged.event {
         // The mesh may end while its last events are read; they are given without names then.
-        Event::Message(_) | Event::Delivery { .. } | Event::Subscriber { .. } => {
-            api.directory().await.unwrap_or_else(|_| nobody())
-        }
-        _ => nobody(),
+        Event::Message(_)
+        | Event::Delivery { .. }
+        | Event::Subscriber { .. }
+        | Event::Watcher { .. }
+        | Event::Updated { .. } => api.directory().await.unwrap_or_else(|_| nobody()),
+        Event::Appeared(_)
+        | Event::Changed(_)
+        | Event::Left(_)
+        | Event::Suspected(_)
+        | Event::Cleared(_)
+        | Event::Lost(_)
+        | Event::Returned(_)
+        | Event::Unsteady(_)
+        | Event::Steady(_)
+        | Event::Listening(_)
+        | Event::Trouble(_)
+        | Event::Gap => nobody(),
     };
     let document = EventDocument::new(&logged, &directory, Api::now());
     Frame::default()

@@ -46,7 +46,7 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(access::access_rules))
         .routes(routes!(access::put_access_rule, access::remove_access_rule))
         .routes(routes!(watchers::watchers))
-        .routes(routes!(watchers::fetch_watchers))
+        .routes(routes!(watchers::fetch_watchers, watchers::watch_watchers, watchers::unwatch_watchers))
         .routes(routes!(watchers::visibility, watchers::set_visibility))
         .routes(routes!(formats::export_pidf))
         .routes(routes!(formats::import_pidf))

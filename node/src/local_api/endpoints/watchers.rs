@@ -1,6 +1,6 @@
 //! WATCHER INFORMATION and VISIBILITY RULES: who watches, and who may see that.
 
-use axum::{Json, extract::State};
+use axum::{Json, extract::State, http::StatusCode};
 use hereabouts_protocol::watcher::watcher_information::VisibleTo;
 
 use super::Api;
@@ -13,6 +13,8 @@ use crate::local_api::{
 
 errors_of!(WatchersErrors:);
 errors_of!(FetchErrors: BadRequest, UnknownName, AmbiguousName, Unanswered);
+errors_of!(WatchErrors: BadRequest, UnknownName, AmbiguousName, LimitReached);
+errors_of!(UnwatchErrors: BadRequest, UnknownName, AmbiguousName, NotFound);
 errors_of!(VisibilityErrors:
     BadRequest, RequestTooLarge, UnknownName, AmbiguousName, LimitReached, StorageFailed);
 
@@ -55,6 +57,49 @@ pub(super) async fn fetch_watchers(
         ErrorBody::new(ErrorCode::Unanswered, message)
     })?;
     Ok(Json(WatchersDocument::told(&told, &directory)))
+}
+
+/// Watch who asks for somebody's presence
+///
+/// The node keeps watching until that is ended here; asking twice is asking once. Each watcher that is new or
+/// changed, or gone, comes as a `watcher` event, those that are there already first. Everybody sees their own
+/// entry; others only if the presentity's rules and theirs let it. This node's own watchers come as events
+/// always.
+#[utoipa::path(
+    put,
+    path = "/v1/presentities/{who}/watchers",
+    tag = "watchers",
+    params(("who" = String, Path, description = "Whose watchers: a name, an id or a URI")),
+    responses((status = 204, description = "They are watched"), WatchErrors)
+)]
+pub(super) async fn watch_watchers(
+    State(api): State<Api>,
+    Segment(who): Segment,
+) -> Result<StatusCode, ErrorBody> {
+    let presentity = api.directory().await?.resolve(&who)?;
+    if presentity != api.mesh.presentity {
+        api.mesh.watch_watchers(presentity).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// End watching who asks for somebody's presence
+#[utoipa::path(
+    delete,
+    path = "/v1/presentities/{who}/watchers",
+    tag = "watchers",
+    params(("who" = String, Path, description = "Whose watchers: a name, an id or a URI")),
+    responses((status = 204, description = "They are watched no more"), UnwatchErrors)
+)]
+pub(super) async fn unwatch_watchers(
+    State(api): State<Api>,
+    Segment(who): Segment,
+) -> Result<StatusCode, ErrorBody> {
+    let presentity = api.directory().await?.resolve(&who)?;
+    if presentity != api.mesh.presentity && !api.mesh.unwatch_watchers(presentity).await? {
+        return Err(ErrorBody::new(ErrorCode::NotFound, format!("the watchers of {who} are not watched")));
+    }
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Who may see whom this node watches

@@ -22,7 +22,7 @@ use hereabouts_protocol::{
         service::PresentityView,
     },
     time::Timestamp,
-    watcher::{watcher_information::VisibleTo, watches::WATCHES_MAX},
+    watcher::{watcher_information::VisibleTo, watches::WATCHES_MAX, winfo},
     wire::codec::WireError,
 };
 
@@ -72,22 +72,17 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             Command::Watch(presentity, reply) => {
                 let begun = self.node.handle_watch(now, presentity);
-                answer(reply, if begun { Ok(()) } else { Err(WatchError::TooMany { limit: WATCHES_MAX }) });
+                answer(reply, watching(begun, WATCHES_MAX));
             }
             Command::Unwatch(presentity, reply) => answer(reply, self.node.handle_unwatch(now, presentity)),
             Command::Subscriptions(reply) => answer(reply, self.node.subscriptions()),
             Command::Send(draft, reply) => self.send(now, draft, reply),
             Command::Inbox(cursor, limit, reply) => {
-                let page = self.storage.inbox(cursor, limit);
-                self.after(page.map(|page| AfterStorage::Reply(Box::new(move || answer(reply, page)))));
+                self.answer_after(self.storage.inbox(cursor, limit), reply);
             }
-            Command::InboxById(prefix, reply) => {
-                let found = self.storage.inbox_by_id(prefix);
-                self.after(found.map(|found| AfterStorage::Reply(Box::new(move || answer(reply, found)))));
-            }
+            Command::InboxById(prefix, reply) => self.answer_after(self.storage.inbox_by_id(prefix), reply),
             Command::MarkRead(key, reply) => {
-                let commit = self.commit_one(Change::MarkRead(key));
-                self.after(commit.map(|done| AfterStorage::Reply(Box::new(move || answer(reply, done)))));
+                self.answer_after(self.commit_one(Change::MarkRead(key)), reply);
             }
             Command::DeleteMessage(key, reply) => {
                 let commit = self.commit_one(Change::DeleteMessage(key));
@@ -115,6 +110,13 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             Command::FetchWatchers(presentity, reply) => {
                 let token = self.node.handle_fetch_watchers(now, presentity);
                 self.watcher_fetchers.insert(token, reply);
+            }
+            Command::WatchWatchers(presentity, reply) => {
+                let begun = self.node.handle_watch_watchers(now, presentity);
+                answer(reply, watching(begun, winfo::WATCHES_MAX));
+            }
+            Command::UnwatchWatchers(presentity, reply) => {
+                answer(reply, self.node.handle_unwatch_watchers(now, presentity));
             }
             Command::Visibility(reply) => answer(reply, self.node.visible_to().clone()),
             Command::SetVisibility(visible_to, reply) => self.set_visibility(visible_to, reply),
@@ -316,9 +318,22 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         commit.map(|result| result.map(|outcomes| outcomes.first() != Some(&Outcome::Missing)))
     }
 
+    /// Answers with what the store says.
+    fn answer_after<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+        reply: oneshot::Sender<T>,
+    ) {
+        self.after(work.map(|done| AfterStorage::Reply(Box::new(move || answer(reply, done)))));
+    }
+
     fn after(&self, work: impl Future<Output = AfterStorage> + Send + 'static) {
         self.storing.push(work.map(StorageDone::Command).boxed());
     }
+}
+
+fn watching(begun: bool, limit: usize) -> Result<(), WatchError> {
+    if begun { Ok(()) } else { Err(WatchError::TooMany { limit }) }
 }
 
 fn not_published(error: PublishError) -> SetError {

@@ -7,7 +7,7 @@ use super::{
     mesh::Mesh,
 };
 use crate::{
-    node::{FetchOutcome, NodeInput},
+    node::{FetchOutcome, NodeInput, Notice},
     presence::access_rules::{AccessRule, Audience},
     watcher::{
         subscription::{SubscriptionEvent, SubscriptionState},
@@ -112,6 +112,87 @@ fn watcher_information_is_each_watchers_own_unless_the_rule_lets_it_see_the_othe
     let seen_and_blocked = AccessRule { watchers: true, ..block() };
     rule(&mut mesh, audience, seen_and_blocked);
     assert_eq!(watchers_seen_by(&mut mesh, 2), [2], "who is given nothing is not given that either");
+}
+
+/// What `seat` was told of the watchers of node 1 since it was asked last: which seat, and how often it
+/// fetched, or nothing if it is gone.
+fn watchers_told(mesh: &mut Mesh, seat: usize) -> Vec<(usize, Option<u32>)> {
+    let (of, seats) = (mesh.who(1), [0, 1, 2, 3].map(|seat| mesh.who(seat)));
+    let notices = std::mem::take(&mut mesh.seat_mut(seat).notices);
+    let told = notices.into_iter().filter_map(|notice| match notice {
+        Notice::Watcher { of: whose, watcher, gone } if whose == of => {
+            let who = seats.iter().position(|who| *who == watcher.presentity)?;
+            Some((who, (!gone).then_some(watcher.fetches)))
+        }
+        _ => None,
+    });
+    told.collect()
+}
+
+#[test]
+fn watcher_information_can_be_watched_by_whom_the_rules_let_and_each_sees_itself() {
+    let mut mesh = star();
+    let of = mesh.who(1);
+    let audience = Audience::Watcher(mesh.who(2));
+    rule(&mut mesh, audience, AccessRule { watchers: true, ..AccessRule::default() });
+    for seat in [0, 2] {
+        assert!(mesh.with(seat, |node, now| node.handle_watch_watchers(now, of)));
+    }
+    mesh.run(SECOND);
+    fetch(&mut mesh, 0);
+    mesh.run(10 * SECOND);
+    assert_eq!(watchers_told(&mut mesh, 2), [(0, Some(1))]);
+    assert_eq!(watchers_told(&mut mesh, 0), [(0, Some(1))], "itself");
+    assert_eq!(watchers_told(&mut mesh, 1), [(0, Some(1))], "the presentity sees all");
+    fetch(&mut mesh, 2);
+    mesh.run(10 * SECOND);
+    assert_eq!(watchers_told(&mut mesh, 2), [(2, Some(1))]);
+    assert_eq!(watchers_told(&mut mesh, 0), [], "nobody else");
+
+    // Who hides is gone from others' view, and who is let see less sees less.
+    mesh.input(0, NodeInput::Visibility(VisibleTo::Nobody));
+    fetch(&mut mesh, 0);
+    mesh.run(10 * SECOND);
+    assert_eq!(watchers_told(&mut mesh, 2), [(0, None)]);
+    mesh.input(0, NodeInput::Visibility(VisibleTo::Everybody));
+    fetch(&mut mesh, 0);
+    mesh.run(10 * SECOND);
+    assert_eq!(watchers_told(&mut mesh, 2), [(0, Some(3))]);
+    rule(&mut mesh, audience, AccessRule::default());
+    mesh.run(10 * SECOND);
+    assert_eq!(watchers_told(&mut mesh, 2), [(0, None)]);
+
+    mesh.with(0, |node, now| node.handle_unwatch_watchers(now, of));
+    mesh.run(SECOND);
+    watchers_told(&mut mesh, 0);
+    fetch(&mut mesh, 0);
+    mesh.run(10 * SECOND);
+    assert_eq!(watchers_told(&mut mesh, 0), []);
+}
+
+#[test]
+fn watching_watcher_information_goes_on_after_restarts_and_lost_answers() {
+    let mut mesh = star();
+    let of = mesh.who(1);
+    mesh.with(2, |node, now| node.handle_watch_watchers(now, of));
+    mesh.run(SECOND);
+    mesh.kill(1);
+    mesh.run(MINUTE);
+    mesh.start(1);
+    for seat in [0, 2, 3] {
+        mesh.link(1, seat);
+    }
+    mesh.run(MINUTE);
+    watchers_told(&mut mesh, 2);
+    fetch(&mut mesh, 2);
+    mesh.run(10 * SECOND);
+    assert_eq!(watchers_told(&mut mesh, 2).len(), 1);
+    // The lease is an hour; it is renewed.
+    mesh.run(3 * 60 * MINUTE);
+    watchers_told(&mut mesh, 2);
+    fetch(&mut mesh, 2);
+    mesh.run(10 * SECOND);
+    assert_eq!(watchers_told(&mut mesh, 2).len(), 1);
 }
 
 #[test]

@@ -2,20 +2,26 @@
 
 use anyhow::Result;
 use jiff::Zoned;
+use serde::Serialize;
 
 use super::subscriptions::state;
 use crate::{
     agents::cli::{
         Context,
         arguments::{WatchersArguments, WatchersFormat},
+        events,
         exit::Exit,
+        live::{Happening, Live},
         output::{FAINT, NAME, Output, OutputClosed},
         sanitise,
         table::{Table, plain, styled},
         times::moment,
         words,
     },
-    local_api::documents::{WatcherDocument, WatcherKindWord, WatchersDocument},
+    local_api::{
+        client::Client,
+        documents::{EventBody, WatcherDocument, WatcherKindWord, WatchersDocument},
+    },
 };
 
 pub(in crate::agents::cli) async fn run(context: &Context, arguments: &WatchersArguments) -> Result<Exit> {
@@ -23,6 +29,9 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &WatchersA
     if let Some(WatchersFormat::Winfo) = arguments.format {
         context.output.bytes(&client.winfo().await?)?;
         return Ok(Exit::Done);
+    }
+    if arguments.watch {
+        return watch(context, arguments.who.as_deref()).await;
     }
     let watchers = match &arguments.who {
         Some(who) => client.fetch_watchers(who).await?,
@@ -34,6 +43,78 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &WatchersA
         print(&watchers, &context.output, &Zoned::now())?;
     }
     Ok(Exit::Done)
+}
+
+/// Goes on with each watcher that is new or changed, until somebody ends it.
+async fn watch(context: &Context, who: Option<&str>) -> Result<Exit> {
+    let wishes = context.interrupt.listen()?;
+    let client = context.client()?;
+    let own = client.node().await?.id;
+    let of = match who {
+        Some(who) => client.presentity(who).await?.id,
+        None => own.clone(),
+    };
+    let is_own = of == own;
+    let ended = tokio::select! {
+        ended = follow(context, &client, &of, is_own) => ended,
+        () = wishes.to_end() => Ok(()),
+        () = context.output.closed() => Ok(()),
+    };
+    if !is_own {
+        // If the node is gone, so is what it watched.
+        let _ = client.unwatch_watchers(&of).await;
+    }
+    ended.map(|()| Exit::Done)
+}
+
+async fn follow(context: &Context, client: &Client, of: &str, is_own: bool) -> Result<()> {
+    let mut live = Live::open(client.clone(), context.output.clone()).await?;
+    client.watch_watchers(of).await?;
+    if is_own {
+        for watcher in client.watchers().await?.watchers.iter().rev() {
+            tell(context, watcher, false)?;
+        }
+    }
+    loop {
+        match live.next().await? {
+            Happening::Event(event) => match &event.body {
+                EventBody::Watcher { of: whose, watcher, gone } if whose.id == of => {
+                    tell(context, watcher, *gone)?;
+                }
+                _ => (),
+            },
+            Happening::Reconnected { .. } => live.insist(|| client.watch_watchers(of)).await?,
+        }
+    }
+}
+
+/// A line about one watcher.
+fn tell(context: &Context, watcher: &WatcherDocument, gone: bool) -> Result<(), OutputClosed> {
+    let output = &context.output;
+    if output.json {
+        return output.document_line(&Told { gone, watcher });
+    }
+    let now = Zoned::now();
+    let who = output.paint(NAME, words::person(&watcher.watcher));
+    let what = match gone {
+        true => "gone".to_owned(),
+        false => {
+            let subscription = watcher.event.map(|event| format!(" ({})", state(watcher.state, event)));
+            let refused = (watcher.refused > 0).then(|| format!(", refused {} times", watcher.refused));
+            let (subscription, refused) = (subscription.unwrap_or_default(), refused.unwrap_or_default());
+            format!("{}{subscription}, given {}{refused}", kind(watcher), given(watcher))
+        }
+    };
+    output.line(events::at(words::timestamp(watcher.last_at), &format!("{who}: {what}"), output, &now))
+}
+
+/// A line of `here watchers --watch --json`.
+#[derive(Debug, Serialize)]
+struct Told<'a> {
+    /// Whether the watcher is kept, or may be seen, no more.
+    gone: bool,
+    #[serde(flatten)]
+    watcher: &'a WatcherDocument,
 }
 
 fn print(watchers: &WatchersDocument, output: &Output, now: &Zoned) -> Result<(), OutputClosed> {

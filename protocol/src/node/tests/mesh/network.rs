@@ -156,6 +156,8 @@ fn kind(request: &OutgoingRequest) -> &'static str {
         OutgoingRequest::Presence(PresenceRequest::Tell { .. }) => "tell",
         OutgoingRequest::Presence(PresenceRequest::FetchWatchers) => "fetch-watchers",
         OutgoingRequest::Presence(PresenceRequest::Update(_)) => "update",
+        OutgoingRequest::Presence(PresenceRequest::SubscribeWatchers { .. }) => "subscribe-watchers",
+        OutgoingRequest::Presence(PresenceRequest::NotifyWatchers { .. }) => "notify-watchers",
         OutgoingRequest::Message(_) => "message",
     }
 }
