@@ -310,7 +310,7 @@ fn proxy_passes_presence_on_between_two_who_cannot_reach_each_other_and_no_messa
     bob.json(&["set", "open", "--note", NOTE]);
     for passes_on in [peter, alice] {
         wait_newest(passes_on, bob);
-        let who = passes_on.json(&["who"]);
+        let who = passes_on.json(&["who", "--no-fetch"]);
         assert_eq!(entry(&who, bob.id()).map(|bob| &bob["sealed"]), Some(&json!(true)));
     }
     assert!(has_on_disk(bob, NOTE), "on his own disk it can be found");

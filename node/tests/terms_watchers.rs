@@ -53,6 +53,29 @@ fn access_rules_withhold_presence_from_one_watcher_on_a_running_node_and_over_re
     assert_eq!(carol.cli(&["send", "bob", "here I am"]).code, Some(0));
 }
 
+#[test]
+fn access_rules_for_one_leave_everybody_else_a_list_of_who_is_there() {
+    let Some([alice, bob, carol]) = on_a_segment() else { return };
+    // Alice is a stranger, as those are who see everything by the rules of a new node.
+    bob.json(&["set", "open", "--note", NOTE]);
+    wait_note(&alice, &bob, Some(NOTE));
+    bob.json(&["access", "block", carol.id()]);
+    let withheld = |who: &Value| entry(who, bob.id()).is_some_and(|shown| shown["sealed"] == true);
+    alice.wait_who("it is sealed", withheld);
+    carol.wait_who("it is sealed", withheld);
+    let who = alice.json(&["who"]);
+    assert_eq!((note(&who, &bob), status(&who, &bob)), (Some(NOTE), Some("open")), "{who:#}");
+    for _ in 0..3 {
+        let who = carol.json(&["who"]);
+        assert!(withheld(&who) && note(&who, &bob).is_none(), "{who:#}");
+    }
+    let watchers = bob.json(&["watchers"]);
+    let refused = watcher(&watchers, &carol).map(|watcher| watcher["refused"].clone());
+    assert_eq!(refused, Some(json!(1)), "she asks once in a minute: {watchers:#}");
+    bob.json(&["set", "open", "--note", "changed"]);
+    wait_note(&alice, &bob, Some("changed"));
+}
+
 /// Whether `watcher` is refused what `presentity` shows to others.
 fn assert_withheld(watcher: &Node, presentity: &Node) {
     assert_eq!(watcher.cli(&["fetch", presentity.id()]).code, Some(NOT_ALLOWED));
@@ -249,7 +272,7 @@ fn presence_service_gives_the_last_state_of_one_who_was_killed_to_those_who_hold
     alice.down();
     alice.restart();
     assert_eq!(last(&alice), NOTE, "also after a restart");
-    let who = carol.json(&["who"]);
+    let who = carol.json(&["who", "--no-fetch"]);
     assert_eq!((status(&who, &bob), note(&who, &bob)), (None, None), "caches decide nothing for bob");
     assert!(!has_on_disk(&carol, NOTE));
 }

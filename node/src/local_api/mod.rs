@@ -31,7 +31,14 @@ mod socket;
 #[cfg(test)]
 mod tests;
 
-use std::{future::IntoFuture, io, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    future::IntoFuture,
+    io,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use axum::{
     Router,
@@ -39,7 +46,7 @@ use axum::{
     middleware::{self, Next},
     response::{IntoResponse, Response},
 };
-use hereabouts_protocol::time::UnixTime;
+use hereabouts_protocol::{identity::Presentity, time::UnixTime};
 use tokio::sync::{Semaphore, watch};
 
 pub use self::socket::ApiSocket;
@@ -79,6 +86,8 @@ impl ApiSocket {
 struct Api {
     mesh: MeshHandle,
     socket: Arc<Path>,
+    /// Whom a list asked for their presence of late, and when.
+    asked: Arc<Mutex<BTreeMap<Presentity, Instant>>>,
     requests: Arc<Semaphore>,
     event_streams: Arc<Semaphore>,
     stopping: watch::Receiver<bool>,
@@ -89,6 +98,7 @@ impl Api {
         Self {
             mesh,
             socket: socket.into(),
+            asked: Arc::default(),
             requests: Arc::new(Semaphore::new(REQUESTS_MAX)),
             event_streams: Arc::new(Semaphore::new(EVENT_STREAMS_MAX)),
             stopping,
@@ -97,6 +107,16 @@ impl Api {
 
     async fn directory(&self) -> Result<Directory, Stopped> {
         Directory::read(&self.mesh).await
+    }
+
+    /// Those of `withheld` whom a list may ask for their presence now; they are not asked by the next ones.
+    fn due_to_ask(&self, withheld: impl Iterator<Item = Presentity>) -> Vec<Presentity> {
+        let now = Instant::now();
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.retain(|_, at| now.duration_since(*at) < ASK_INTERVAL);
+        let due: Vec<_> = withheld.filter(|who| !asked.contains_key(who)).take(ASKED_AT_ONCE).collect();
+        asked.extend(due.iter().map(|who| (*who, now)));
+        due
     }
 
     fn now() -> UnixTime {
@@ -145,5 +165,9 @@ pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
 pub const REQUESTS_MAX: usize = 256;
 /// Event streams at the same time.
 pub const EVENT_STREAMS_MAX: usize = 64;
+/// How often a list asks the same node for a presence that is withheld. Whoever refuses counts each.
+const ASK_INTERVAL: Duration = Duration::from_secs(60);
+/// Those whom one list asks at the same time.
+const ASKED_AT_ONCE: usize = 32;
 /// How long requests under way may take when the API stops.
 pub const GRACE: Duration = Duration::from_secs(2);

@@ -49,7 +49,7 @@ async fn a_node_says_who_it_is_and_where_it_listens() {
     let own = alice.client.presence().await.unwrap();
     assert!(own.is_self);
     assert_eq!(own.contact.evidence, EvidenceWord::Own);
-    assert_eq!(alice.client.presentities().await.unwrap().presentities.len(), 1);
+    assert_eq!(alice.client.presentities(false).await.unwrap().presentities.len(), 1);
     assert_eq!(alice.client.presentity("alice").await.unwrap().id, node.id);
 }
 

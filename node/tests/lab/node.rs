@@ -256,7 +256,7 @@ impl Node {
     ///
     /// If it does not within [`PATIENCE`].
     pub fn wait_who(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        self.wait_json(&["who"], what, is_so)
+        self.wait_json(&["who", "--no-fetch"], what, is_so)
     }
 
     /// Waits until the document that a command prints satisfies a condition, as [`Node::wait_who`].

@@ -212,6 +212,9 @@ pub struct ListArguments {
     /// Tell of one alone whether they are in contact, since when, and who says so
     #[arg(long, value_name = "WHO")]
     pub why: Option<String>,
+    /// Ask nobody's node: show those whose presence is sealed, and not known here, as withheld
+    #[arg(long)]
+    pub no_fetch: bool,
 }
 
 /// `here watch`.

@@ -63,7 +63,7 @@ Examples:
 pub(super) const WHO: &str = "\
 Others come first, by name; your own line is marked (you). SEEN says how fresh a line is: \"now\" stands for \
 an open connection, otherwise it is the age of what was last heard. Somebody out of contact is listed with \
-the last known state.
+the last known state. Who shows their presence to those alone who ask is asked for it, once in a minute.
 
 Examples:
   here who

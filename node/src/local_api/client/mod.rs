@@ -55,9 +55,9 @@ impl Client {
         self.get("/v1/node").await
     }
 
-    /// Everybody known.
-    pub async fn presentities(&self) -> Result<PresentitiesDocument, ClientError> {
-        self.get("/v1/presentities").await
+    /// Everybody known; with `fetch`, those whose presence is withheld so far are asked for it first.
+    pub async fn presentities(&self, fetch: bool) -> Result<PresentitiesDocument, ClientError> {
+        self.get(&format!("/v1/presentities?fetch={fetch}")).await
     }
 
     /// What is known of `who`.

@@ -1,7 +1,15 @@
 //! PRESENCE INFORMATION: everybody's, and this node's own.
 
+use std::time::Duration;
+
 use axum::{Json, extract::State, http::StatusCode};
-use hereabouts_protocol::{identity::Presentity, presence::service::PresentityView};
+use futures::future::join_all;
+use hereabouts_protocol::{
+    identity::Presentity,
+    presence::service::{ContactState, PresentityView},
+};
+use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::Api;
 use crate::{
@@ -9,27 +17,54 @@ use crate::{
         documents::{FetchedDocument, PresentitiesDocument, PresentityDocument, SetPresence},
         errors::{ErrorBody, ErrorCode},
         openapi::errors_of,
-        requests::{Document, Segment},
+        requests::{Document, Parameters, Segment},
     },
     mesh::handle::Stopped,
 };
 
-errors_of!(ListErrors:);
+errors_of!(ListErrors: BadRequest);
+errors_of!(OwnErrors:);
 errors_of!(PresentityErrors: BadRequest, UnknownName, AmbiguousName, NeverHeard);
 errors_of!(SetErrors: BadRequest, RequestTooLarge, InvalidPresence);
 errors_of!(UpdateErrors:
     BadRequest, RequestTooLarge, UnknownName, AmbiguousName, NotAllowed, InvalidPresence, Unanswered);
 
 /// Everybody known
+///
+/// With `fetch`, the nodes of those in contact whose presence is sealed and not known here are asked for it
+/// first, as by a fetch: 32 at a time, for a second at most, and each once in a minute.
 #[utoipa::path(
     get,
     path = "/v1/presentities",
     tag = "presence",
+    params(ListParameters),
     responses((status = 200, body = PresentitiesDocument, description = "Everybody known"), ListErrors)
 )]
-pub(super) async fn presentities(State(api): State<Api>) -> Result<Json<PresentitiesDocument>, ErrorBody> {
-    let views = api.mesh.presentities().await?;
+pub(super) async fn presentities(
+    State(api): State<Api>,
+    Parameters(ListParameters { fetch }): Parameters<ListParameters>,
+) -> Result<Json<PresentitiesDocument>, ErrorBody> {
+    let mut views = api.mesh.presentities().await?;
+    if fetch {
+        let withheld = views.iter().filter(|view| view.sealed && view.contact.state == ContactState::Present);
+        let due = api.due_to_ask(withheld.map(|view| view.presentity));
+        if !due.is_empty() {
+            // Whoever refuses or does not answer is shown as before.
+            let asking = join_all(due.into_iter().map(|presentity| api.mesh.fetch(presentity)));
+            let _ = timeout(ASKING_TIME_MAX, asking).await;
+            views = api.mesh.presentities().await?;
+        }
+    }
     Ok(Json(PresentitiesDocument::new(&views, &api.mesh.realm, Api::now())))
+}
+
+/// What is listed.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParameters {
+    /// Whether to ask for what is withheld so far.
+    fetch: bool,
 }
 
 /// What is known of one presentity
@@ -72,7 +107,7 @@ pub(super) async fn fetch(
     get,
     path = "/v1/presence",
     tag = "presence",
-    responses((status = 200, body = PresentityDocument, description = "Its state"), ListErrors)
+    responses((status = 200, body = PresentityDocument, description = "Its state"), OwnErrors)
 )]
 pub(super) async fn own_presence(State(api): State<Api>) -> Result<Json<PresentityDocument>, ErrorBody> {
     document_of(&api, api.mesh.presentity).await.map(Json)
@@ -130,3 +165,6 @@ pub(super) async fn view_of(api: &Api, presentity: Presentity) -> Result<Option<
     let views = api.mesh.presentities().await?;
     Ok(views.into_iter().find(|view| view.presentity == presentity))
 }
+
+/// How long a list waits for those who are asked.
+const ASKING_TIME_MAX: Duration = Duration::from_secs(1);

@@ -17,8 +17,8 @@ use crate::{
     local_api::documents::PresentityDocument,
 };
 
-pub(in crate::agents::cli) async fn run(context: &Context) -> Result<Exit> {
-    let document = context.client()?.presentities().await?;
+pub(in crate::agents::cli) async fn run(context: &Context, fetch: bool) -> Result<Exit> {
+    let document = context.client()?.presentities(fetch).await?;
     let output = &context.output;
     if output.json {
         output.document(&document)?;
@@ -49,7 +49,7 @@ pub(in crate::agents::cli) async fn why(context: &Context, who: &str) -> Result<
         context.output.document(&presentity)?;
         return Ok(Exit::Done);
     }
-    let others = client.presentities().await?.presentities;
+    let others = client.presentities(false).await?.presentities;
     reasons(&presentity, &others, context, &Zoned::now()).print(&context.output)?;
     Ok(Exit::Done)
 }
