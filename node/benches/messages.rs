@@ -237,6 +237,7 @@ async fn deliver(sender: &MeshHandle, to: &Recipient) -> Result<(), Failure> {
         language: None,
         thread: None,
         reply_to: None,
+        extensions: Default::default(),
         queue: false,
         lifetime: Duration::from_secs(3600),
     };

@@ -114,7 +114,7 @@ impl Publisher {
             (views == 1).then(|| (Audience::Contacts, AccessRule::default())),
         ];
         for (audience, rule) in rules.into_iter().flatten() {
-            publisher.handle(NodeInput::AccessRule(audience, Some(rule)));
+            publisher.handle(NodeInput::AccessRules(vec![(audience, Some(rule))]));
         }
         publisher.settle();
         publisher
@@ -147,7 +147,8 @@ impl Publisher {
         self.now = self.now + Duration::from_secs(1);
         let rule = AccessRule::without_grant(Handling::Block);
         let before = cpu();
-        self.node.handle(self.now, NodeInput::AccessRule(Audience::Watcher(number(watcher)), Some(rule)));
+        self.node
+            .handle(self.now, NodeInput::AccessRules(vec![(Audience::Watcher(number(watcher)), Some(rule))]));
         self.settle_since(before)
     }
 

@@ -55,6 +55,61 @@ fn watchers_rules_and_messages_are_written_in_their_formats() {
     );
 }
 
+#[test]
+fn rules_are_read_as_they_were_written_and_replace_all_others() {
+    let [alice, mut bob] = acquainted();
+    bob.json(&["access", "confirm", "strangers"]);
+    bob.json(&["access", "block", alice.id()]);
+    let before = bob.json(&["access"]);
+    let file = bob.home().join("rules.xml");
+    let written = bob.cli(&["access", "list", "--format", "presence-rules"]).stdout;
+    fs::write(&file, &written).unwrap();
+    bob.json(&["access", "allow", "strangers"]);
+    bob.json(&["access", "forget", alice.id()]);
+    bob.json(&["access", "block", "contacts"]);
+    assert_eq!(alice.cli(&["fetch", bob.id()]).code, Some(0));
+    assert_eq!(bob.json(&["access", "import", file.to_str().unwrap()]), before);
+    assert_eq!(alice.cli(&["fetch", bob.id()]).code, Some(5), "from the next moment on");
+
+    // What contradicts itself changes nothing.
+    fs::write(&file, written.replace(">block<", ">allow<")).unwrap();
+    let refused = bob.cli(&["access", "import", file.to_str().unwrap()]);
+    assert_eq!((refused.code, &refused.json["error"]["code"]), (Some(1), &"invalid-rule".into()));
+    bob.down();
+    bob.restart();
+    assert_eq!(bob.json(&["access"]), before);
+}
+
+#[test]
+fn a_message_in_its_format_is_sent_with_all_that_it_says() {
+    let [alice, bob] = acquainted();
+    alice.json(&["send", bob.id(), "Canteen at twelve?"]);
+    let inbox = bob.json(&["inbox"]);
+    let id = inbox["messages"][0]["id"].as_str().unwrap();
+    let cpim = bob.cli(&["inbox", "read", id, "--format", "cpim"]).stdout;
+    let file = alice.home().join("again.eml");
+    let again = cpim.replace("Canteen at twelve?", "Canteen at one?");
+    // A subject has no field here, and is kept.
+    let again = again.replacen("DateTime:", "Subject: lunch\r\nDateTime:", 1);
+    fs::write(&file, &again).unwrap();
+    let file = file.to_str().unwrap();
+    assert_eq!(alice.cli(&["send", "--cpim", file]).code, Some(0));
+    let inbox = bob.json(&["inbox"]);
+    let last = &inbox["messages"][1];
+    assert_eq!((&last["text"], &last["from"]["id"]), (&"Canteen at one?".into(), &alice.id().into()));
+    assert_ne!(last["id"], id, "it is another message");
+    let received = bob.cli(&["inbox", "read", last["id"].as_str().unwrap(), "--format", "cpim"]).stdout;
+    assert!(received.contains("Subject: lunch"), "{received}");
+
+    // Nobody sends in another's name.
+    let forged = bob.cli(&["send", "--cpim", file]);
+    assert_eq!(
+        (forged.code, &forged.json["error"]["code"]),
+        (Some(18), &"invalid-message".into()),
+        "{forged:?}"
+    );
+}
+
 fn acquainted() -> [Node; 2] {
     let bob = Node::start(Place::Loopback, "Bob", &[]);
     let listen = bob.up().get("listen").and_then(|listen| listen.as_array()).into_iter().flatten();

@@ -204,6 +204,7 @@ fn draft(to: Presentity, text: &str, queue: bool) -> Draft {
         language: None,
         thread: None,
         reply_to: None,
+        extensions: Default::default(),
         queue,
         lifetime: Duration::from_secs(3600),
     }

@@ -161,6 +161,8 @@ async fn until_true(mut flag: watch::Receiver<bool>) {
 
 /// Bytes of a request's body: 64 KiB, enough for the largest message in base64.
 pub const REQUEST_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of presence rules: 2 MiB, enough for the 1024 rules that there may be.
+pub const LARGE_REQUEST_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Requests under way at the same time. One that sends a message may last some ten seconds.
 pub const REQUESTS_MAX: usize = 256;
 /// Event streams at the same time.

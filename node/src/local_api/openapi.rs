@@ -151,7 +151,7 @@ mod tests {
         }
     }
 
-    const ENDPOINTS: [&str; 42] = [
+    const ENDPOINTS: [&str; 44] = [
         "DELETE /v1/access-rules/{whom}",
         "DELETE /v1/contacts/{petname}",
         "DELETE /v1/delegates/{who}",
@@ -180,6 +180,7 @@ mod tests {
         "GET /v1/subscriptions",
         "GET /v1/visibility",
         "GET /v1/watchers",
+        "POST /v1/formats/cpim",
         "POST /v1/messages",
         "POST /v1/presentities/{who}/fetch",
         "POST /v1/presentities/{who}/watchers",
@@ -189,6 +190,7 @@ mod tests {
         "PUT /v1/delegates/{who}",
         "PUT /v1/delivery-rules/{whose}",
         "PUT /v1/formats/pidf",
+        "PUT /v1/formats/presence-rules",
         "PUT /v1/presence",
         "PUT /v1/presentities/{who}/presence",
         "PUT /v1/presentities/{who}/watchers",

@@ -20,7 +20,7 @@ use hereabouts_protocol::{
     },
     node::{DraftError, FetchOutcome},
     presence::{
-        access_rules::{AccessRule, AccessRuleError, AccessRules, Audience},
+        access_rules::{AccessRule, AccessRuleError, AccessRules, Audience, SetAccessRule},
         change::{PresenceChange, PresenceChangeError},
         delegates::{DelegateError, Delegates},
         information::{InformationError, PresenceInformation, Token},
@@ -263,7 +263,15 @@ impl MeshHandle {
         audience: Audience,
         rule: Option<AccessRule>,
     ) -> Result<(), AccessRuleFailure> {
-        self.ask(|reply| Command::PutAccessRule(audience, rule, reply)).await?
+        self.ask(|reply| Command::SetAccessRules(vec![(audience, rule)], reply)).await?
+    }
+
+    /// Sets all ACCESS RULES together, and takes back those that are not among them.
+    ///
+    /// # Errors
+    /// What is wrong with them, or why they could not be stored; then the old ones stand.
+    pub async fn replace_access_rules(&self, rules: AccessRules) -> Result<(), AccessRuleFailure> {
+        self.ask(|reply| Command::ReplaceAccessRules(rules, reply)).await?
     }
 
     /// Who asked for this node's PRESENCE INFORMATION lately.
@@ -632,7 +640,8 @@ pub(super) enum Command {
     Outbox(oneshot::Sender<Vec<OutboxEntry>>),
     Cancel(MessageId, oneshot::Sender<bool>),
     AccessRules(oneshot::Sender<AccessRules>),
-    PutAccessRule(Audience, Option<AccessRule>, oneshot::Sender<Result<(), AccessRuleFailure>>),
+    SetAccessRules(Vec<SetAccessRule>, oneshot::Sender<Result<(), AccessRuleFailure>>),
+    ReplaceAccessRules(AccessRules, oneshot::Sender<Result<(), AccessRuleFailure>>),
     Watchers(oneshot::Sender<Vec<(Presentity, Watcher)>>),
     FetchWatchers(Presentity, oneshot::Sender<Option<Vec<WatcherReport>>>),
     WatchWatchers(Presentity, oneshot::Sender<Result<(), WatchError>>),

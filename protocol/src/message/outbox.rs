@@ -23,7 +23,7 @@ use super::instant_message::{Delivery, FailureReason, InstantMessage, MessageId}
 use crate::{
     durable::{Change, OutboxEntry, OutboxState},
     identity::{InboxAddress, Presentity},
-    presence::information::Token,
+    presence::information::{Extensions, Token},
     time::{Timestamp, WallClock},
 };
 
@@ -42,6 +42,8 @@ pub struct Draft {
     pub thread: Option<MessageId>,
     /// Where a reply goes, if not to this node's inbox, or the one that its document names if it keeps none.
     pub reply_to: Option<InboxAddress>,
+    /// What the receiver need not understand.
+    pub extensions: Extensions,
     /// Whether it waits if the recipient is out of reach.
     pub queue: bool,
     /// How long to try, at most [`LIFETIME_MAX`].

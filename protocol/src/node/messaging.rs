@@ -4,7 +4,7 @@
 //! answer goes, and how a message that is refused is answered if it may be stored already. **Leaves** to
 //! [`crate::message`] what an inbox takes and when an outbox tries.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use rand::RngExt;
 use thiserror::Error;
@@ -66,7 +66,7 @@ impl Node {
             content_type: draft.content_type,
             language: draft.language,
             body: draft.body,
-            extensions: BTreeMap::new(),
+            extensions: draft.extensions,
         };
         message.check()?;
         let lifetime = draft.lifetime.min(LIFETIME_MAX);

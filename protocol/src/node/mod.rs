@@ -249,7 +249,7 @@ impl Node {
                 self.inbox.handle_rule(whose, rule);
                 self.publication.handle_inbox_ready(now, self.inbox.is_ready());
             }
-            NodeInput::AccessRule(audience, rule) => self.handle_access_rule(now, audience, rule),
+            NodeInput::AccessRules(set) => self.handle_access_rules(now, set),
             NodeInput::Visibility(visible_to) => self.handle_visibility(now, visible_to),
             NodeInput::Delegates(delegates) => self.delegates = delegates,
         }

@@ -11,7 +11,7 @@ use crate::{
         instant_message::{Delivery, MessageId},
     },
     presence::{
-        access_rules::{AccessRule, Audience},
+        access_rules::SetAccessRule,
         delegates::Delegates,
         liveness::Reach,
         record::{NodeAddress, Reaction},
@@ -119,8 +119,8 @@ pub enum NodeInput {
     ContactRemoved(String),
     /// A DELIVERY RULE was stored, or with none removed.
     DeliveryRule(Whose, Option<DeliveryRule>),
-    /// An ACCESS RULE was stored, or with none removed, after [`super::Node::check_access_rule`] let it pass.
-    AccessRule(Audience, Option<AccessRule>),
+    /// ACCESS RULES were stored together, after [`super::Node::check_access_rules`] let them pass.
+    AccessRules(Vec<SetAccessRule>),
     /// VISIBILITY RULES were stored.
     Visibility(VisibleTo),
     /// Who else may update the document was stored.

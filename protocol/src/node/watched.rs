@@ -12,7 +12,7 @@ use crate::{
     durable::Change,
     identity::Presentity,
     presence::{
-        access_rules::{AccessRule, AccessRuleError, AccessRules, Audience, Handling},
+        access_rules::{AccessRule, AccessRuleError, AccessRules, Handling, SetAccessRule},
         publication::PublishError,
         record::PresenceRecord,
         views::ReleasedKey,
@@ -32,18 +32,13 @@ impl Node {
         self.publication.views().rules()
     }
 
-    /// Whether an ACCESS RULE could be set, or with none taken back.
+    /// Whether these ACCESS RULES could be set together.
     ///
     /// # Errors
     /// Why not.
-    pub fn check_access_rule(
-        &self,
-        now: Timestamp,
-        audience: Audience,
-        rule: Option<AccessRule>,
-    ) -> Result<(), AccessError> {
+    pub fn check_access_rules(&self, now: Timestamp, set: Vec<SetAccessRule>) -> Result<(), AccessError> {
         let mut rules = self.access_rules().clone();
-        rules.put(audience, rule)?;
+        rules.put_all(set)?;
         Ok(self.publication.check_rules(now, rules)?)
     }
 
@@ -52,15 +47,10 @@ impl Node {
         self.watcher_information.iter(now).map(|(who, watcher)| (*who, watcher.clone())).collect()
     }
 
-    pub(super) fn handle_access_rule(
-        &mut self,
-        now: Timestamp,
-        audience: Audience,
-        rule: Option<AccessRule>,
-    ) {
+    pub(super) fn handle_access_rules(&mut self, now: Timestamp, set: Vec<SetAccessRule>) {
         let mut rules = self.access_rules().clone();
         // It was found to be in order before it was stored; what was set meanwhile may leave no room for it.
-        if let Err(error) = rules.put(audience, rule) {
+        if let Err(error) = rules.put_all(set) {
             self.trouble(&format!("an access rule does not hold before the next start: {error}"));
             return;
         }

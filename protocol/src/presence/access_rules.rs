@@ -58,14 +58,27 @@ impl AccessRules {
     /// # Errors
     /// What is wrong with it; the old one stands.
     pub fn put(&mut self, audience: Audience, rule: Option<AccessRule>) -> Result<(), AccessRuleError> {
+        self.put_all([(audience, rule)])
+    }
+
+    /// Sets several together, as [`Self::put`] does one.
+    ///
+    /// # Errors
+    /// What is wrong with one of them, or with all together; the old ones stand.
+    pub fn put_all(&mut self, set: impl IntoIterator<Item = SetAccessRule>) -> Result<(), AccessRuleError> {
         let before = self.0.clone();
-        match rule {
-            Some(rule) => {
-                rule.check(&audience)?;
-                self.0.insert(audience, rule);
+        for (audience, rule) in set {
+            match rule {
+                Some(rule) => {
+                    if let Err(error) = rule.check(&audience) {
+                        self.0 = before;
+                        return Err(error);
+                    }
+                    self.0.insert(audience, rule);
+                }
+                None if matches!(audience, Audience::Watcher(_)) => drop(self.0.remove(&audience)),
+                None => drop(self.0.insert(audience, AccessRule::default())),
             }
-            None if matches!(audience, Audience::Watcher(_)) => drop(self.0.remove(&audience)),
-            None => drop(self.0.insert(audience, AccessRule::default())),
         }
         let watchers = self.0.keys().filter(|audience| matches!(audience, Audience::Watcher(_))).count();
         let error = if watchers > WATCHER_RULES_MAX {
@@ -77,6 +90,14 @@ impl AccessRules {
             self.0 = before;
             Err(error)
         })
+    }
+
+    /// What has to be set so that these become `wanted`.
+    pub fn changes_to(&self, wanted: &Self) -> Vec<SetAccessRule> {
+        let gone = self.0.keys().filter(|audience| !wanted.0.contains_key(audience));
+        let gone = gone.map(|audience| (*audience, None));
+        let new = wanted.0.iter().filter(|(audience, rule)| self.0.get(audience) != Some(rule));
+        gone.chain(new.map(|(audience, rule)| (*audience, Some(rule.clone())))).collect()
     }
 
     /// The rule that holds for one who asks.
@@ -121,6 +142,9 @@ impl Default for AccessRules {
         Self::new([])
     }
 }
+
+/// A rule to be set for these, or with none taken back.
+pub type SetAccessRule = (Audience, Option<AccessRule>);
 
 /// For whom a rule is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

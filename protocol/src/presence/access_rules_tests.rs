@@ -185,6 +185,20 @@ fn there_are_no_more_different_views_than_a_record_has_room_for() {
 }
 
 #[test]
+fn several_are_set_together_or_none_is() {
+    let before = with(&[(Audience::Watcher(watcher(1)), block())]);
+    let mut rules = before.clone();
+    let bad = (Audience::Anybody, Some(AccessRule::without_grant(Handling::Confirm)));
+    assert!(rules.put_all([(Audience::Strangers, Some(block())), bad]).is_err());
+    assert_eq!(rules, before);
+    assert_eq!(
+        rules.put_all([(Audience::Strangers, Some(block())), (Audience::Watcher(watcher(1)), None)]),
+        Ok(())
+    );
+    assert_eq!(rules, with(&[(Audience::Strangers, block())]));
+}
+
+#[test]
 fn a_document_of_which_no_tuple_is_granted_has_a_closed_one_that_says_nothing() {
     let seen = View::Granted(tuples(&["nothing"])).of(&marked(&["phone", "desk"]));
     assert_eq!(seen.tuples, [closed()]);
@@ -333,6 +347,14 @@ fn rules() -> impl Strategy<Value = AccessRules> {
 }
 
 proptest! {
+    #[test]
+    fn what_is_said_to_change_makes_one_the_other(before in rules(), after in rules()) {
+        let mut rules = before.clone();
+        rules.put_all(before.changes_to(&after)).unwrap();
+        prop_assert_eq!(&rules, &after);
+        prop_assert!(after.changes_to(&after).is_empty());
+    }
+
     #[test]
     fn the_view_of_a_view_is_the_same(view in view(), document in document()) {
         let seen = view.of(&document);

@@ -81,6 +81,7 @@ impl World {
             language: None,
             thread: None,
             reply_to: None,
+            extensions: Default::default(),
             queue: self.scenario.workload.queued,
             lifetime: LIFETIME,
         };

@@ -309,14 +309,17 @@ pub enum DelegatesAction {
 #[derive(Debug, Clone, Args)]
 pub struct SendArguments {
     /// To whom: a petname, a display name, the beginning of an id, or a pres: or im: URI
-    #[arg(value_name = "WHO")]
-    pub who: String,
+    #[arg(value_name = "WHO", required_unless_present = "cpim")]
+    pub who: Option<String>,
     /// The message, at most 16 KiB [default: read from standard input, as for '-']
     #[arg(value_name = "TEXT")]
     pub text: Option<String>,
     /// To the inbox that this tuple of their presence names [default: the first that names one]
     #[arg(long, value_name = "ID")]
     pub tuple: Option<Token>,
+    /// Send the message in this file (Message/CPIM, RFC 3862), which says to whom; '-' for standard input
+    #[arg(long, value_name = "FILE", exclusive = true)]
+    pub cpim: Option<PathBuf>,
     /// If they are out of reach or take no messages now, keep it and send it when that changes
     #[arg(long)]
     pub queue: bool,
@@ -581,6 +584,13 @@ pub enum AccessAction {
         /// Seem to let them, but always look closed to them
         #[arg(long)]
         politely: bool,
+    },
+    /// Set all rules from presence rules (RFC 5025, XML), and take back all others
+    #[command(after_help = help::ACCESS_IMPORT)]
+    Import {
+        /// The file; '-' for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
     },
     /// Take back what was said: the rule of its class holds again, or what held at first
     #[command(after_help = help::ACCESS_FORGET)]

@@ -146,6 +146,7 @@ Examples:
   here send bob \"are you back?\" --queue --expires 2h
   here send bob \"to the office\" --tuple work --as home
   git log -1 | here send carol -
+  here send --cpim message.eml
 
 Exit codes: 0 delivered or queued, 1 not sent, 3 no node runs here, 4 unknown or ambiguous name,
   10 closed, 11 denied, 12 unauthenticated, 13 rate-limited, 14 too-large, 15 no-such-inbox,
@@ -321,6 +322,14 @@ Examples:
   here access block mallory
   here access block mallory --politely";
 
+pub(super) const ACCESS_IMPORT: &str = "\
+Takes what `here access list --format presence-rules` writes, by hand or here. A rule that says one thing in \
+the standard's words and another in this program's is refused, and nothing is changed.
+
+Examples:
+  here access list --format presence-rules > rules.xml
+  here access import rules.xml";
+
 pub(super) const ACCESS_FORGET: &str = "\
 Examples:
   here access forget mallory
@@ -443,7 +452,7 @@ mod tests {
                 assert!(argument.get_help().is_some(), "{name} does not explain {}", argument.get_id());
             }
         });
-        assert_eq!(commands, 48);
+        assert_eq!(commands, 49);
     }
 
     #[test]

@@ -254,6 +254,18 @@ impl Client {
         serde_json::from_slice(&answer).map_err(|error| ClientError::Unintelligible(error.to_string()))
     }
 
+    /// Sets all access rules from presence rules.
+    pub async fn set_presence_rules(&self, xml: Vec<u8>) -> Result<AccessRulesDocument, ClientError> {
+        let answer = self.call(Method::PUT, "/v1/formats/presence-rules", Some(xml)).await?;
+        serde_json::from_slice(&answer).map_err(|error| ClientError::Unintelligible(error.to_string()))
+    }
+
+    /// Sends a message that is given as Message/CPIM.
+    pub async fn send_cpim(&self, message: Vec<u8>) -> Result<SentDocument, ClientError> {
+        let answer = self.call(Method::POST, "/v1/formats/cpim", Some(message)).await?;
+        serde_json::from_slice(&answer).map_err(|error| ClientError::Unintelligible(error.to_string()))
+    }
+
     /// This node's watchers as winfo.
     pub async fn winfo(&self) -> Result<Bytes, ClientError> {
         self.call(Method::GET, "/v1/formats/winfo", None).await

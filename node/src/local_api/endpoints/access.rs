@@ -76,7 +76,7 @@ pub(super) async fn remove_access_rule(
     rules_now(&api).await
 }
 
-async fn rules_now(api: &Api) -> Result<Json<AccessRulesDocument>, ErrorBody> {
+pub(super) async fn rules_now(api: &Api) -> Result<Json<AccessRulesDocument>, ErrorBody> {
     let rules = api.mesh.access_rules().await?;
     Ok(Json(AccessRulesDocument::new(&rules, &api.directory().await?)))
 }

@@ -11,11 +11,17 @@ use axum::{
 use hereabouts_protocol::{
     formats::{cpim, pidf, presence_rules, winfo},
     identity::InboxAddress,
+    message::outbox::{Draft, LIFETIME_MAX, Recipient},
 };
 
-use super::{Api, messages::find_message, presence::view_of};
+use super::{
+    Api,
+    access::rules_now,
+    messages::{find_message, send_draft},
+    presence::view_of,
+};
 use crate::local_api::{
-    documents::PresentityDocument,
+    documents::{AccessRulesDocument, PresentityDocument, SentDocument},
     errors::{ErrorBody, ErrorCode},
     openapi::errors_of,
     requests::Segment,
@@ -24,6 +30,8 @@ use crate::local_api::{
 errors_of!(PidfErrors: BadRequest, UnknownName, AmbiguousName, NeverHeard, Withheld);
 errors_of!(ImportErrors: BadRequest, RequestTooLarge, InvalidPresence);
 errors_of!(OwnErrors:);
+errors_of!(RulesErrors: BadRequest, RequestTooLarge, InvalidRule, LimitReached, StorageFailed);
+errors_of!(SendErrors: RequestTooLarge, InvalidMessage, InvalidRecipient, MessageTooLarge, LimitReached);
 errors_of!(MessageErrors: BadRequest, NotFound, AmbiguousId, StorageFailed);
 
 /// Somebody's presence as PIDF (RFC 3863), as it is known here
@@ -113,6 +121,28 @@ pub(super) async fn export_presence_rules(State(api): State<Api>) -> Result<Resp
     Ok(answer(presence_rules::MEDIA_TYPE, presence_rules::export(&rules, &api.mesh.realm, &contacts)))
 }
 
+/// Set all access rules from presence rules
+///
+/// Rules that are not in the document are taken back. Each rule of it says in an extension what it is here,
+/// as those that are written here do.
+#[utoipa::path(
+    put,
+    path = "/v1/formats/presence-rules",
+    tag = "formats",
+    request_body(content = String, content_type = "application/auth-policy+xml"),
+    responses((status = 200, body = AccessRulesDocument, description = "The rules in force"), RulesErrors)
+)]
+pub(super) async fn import_presence_rules(
+    State(api): State<Api>,
+    body: Bytes,
+) -> Result<axum::Json<AccessRulesDocument>, ErrorBody> {
+    let refuse = |message: String| ErrorBody::new(ErrorCode::InvalidRule, message);
+    let xml = std::str::from_utf8(&body).map_err(|error| refuse(format!("no UTF-8: {error}")))?;
+    let rules = presence_rules::import(xml).map_err(|error| refuse(error.to_string()))?;
+    api.mesh.replace_access_rules(rules).await?;
+    rules_now(&api).await
+}
+
 /// A message of the inbox as Message/CPIM (RFC 3862)
 #[utoipa::path(
     get,
@@ -127,6 +157,44 @@ pub(super) async fn export_presence_rules(State(api): State<Api>) -> Result<Resp
 pub(super) async fn export_cpim(State(api): State<Api>, Segment(id): Segment) -> Result<Response, ErrorBody> {
     let entry = find_message(&api, &id).await?;
     Ok(answer(cpim::MEDIA_TYPE, cpim::export(&entry.stored.message)))
+}
+
+/// Send a message that is given as Message/CPIM (RFC 3862)
+///
+/// It is sent to the inbox in `To`, and `From` must be this node. All it says goes with it, headers that are
+/// not known here too, but its id and time, which are those of this sending.
+#[utoipa::path(
+    post,
+    path = "/v1/formats/cpim",
+    tag = "formats",
+    request_body(content = String, content_type = "message/cpim"),
+    responses((status = 200, body = SentDocument, description = "The outcome"), SendErrors)
+)]
+pub(super) async fn send_cpim(
+    State(api): State<Api>,
+    body: Bytes,
+) -> Result<axum::Json<SentDocument>, ErrorBody> {
+    let refuse = |message: String| ErrorBody::new(ErrorCode::InvalidMessage, message);
+    let message = cpim::import(&body).map_err(|error| refuse(error.to_string()))?;
+    if message.from != api.mesh.presentity {
+        let inbox = InboxAddress { node: api.mesh.presentity, realm: api.mesh.realm.clone() };
+        return Err(refuse(format!(
+            "its sender is im:{}…, and this node sends as {inbox} alone",
+            message.from
+        )));
+    }
+    let draft = Draft {
+        to: Recipient::Inbox(message.to),
+        body: message.body,
+        content_type: message.content_type,
+        language: message.language,
+        thread: message.thread,
+        reply_to: message.reply_to,
+        extensions: message.extensions,
+        queue: false,
+        lifetime: LIFETIME_MAX,
+    };
+    send_draft(&api, draft).await
 }
 
 fn answer(media_type: &'static str, body: impl IntoResponse) -> Response {

@@ -9,6 +9,7 @@ use hereabouts_protocol::{
     identity::InboxAddress,
     message::outbox::{Draft, LIFETIME_MAX, Recipient},
     node::DraftError,
+    presence::information::Extensions,
 };
 use serde::Deserialize;
 
@@ -53,7 +54,11 @@ pub(super) async fn send(
     Document(message): Document<SendMessage>,
 ) -> Result<Json<SentDocument>, ErrorBody> {
     let to = recipient(&api, &message.to, message.tuple.as_deref()).await?;
-    let draft = draft(to, message)?;
+    send_draft(&api, draft(to, message)?).await
+}
+
+/// Sends a message and says what became of it.
+pub(super) async fn send_draft(api: &Api, draft: Draft) -> Result<Json<SentDocument>, ErrorBody> {
     let (id, sent) = match (api.mesh.send(draft.clone()).await, &draft.to) {
         (
             Err(SendError::Draft(DraftError::Withheld)),
@@ -240,6 +245,7 @@ fn draft(to: Recipient, message: SendMessage) -> Result<Draft, ErrorBody> {
         language: message.language,
         thread: message.thread.map(|thread| thread.to_lowercase().parse()).transpose()?,
         reply_to: reply_to.map_err(|error| bad(format!("`reply_to` is {error}")))?,
+        extensions: Extensions::new(),
         queue: message.queue,
         lifetime,
     })

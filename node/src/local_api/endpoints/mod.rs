@@ -15,9 +15,10 @@ mod presence;
 mod subscriptions;
 mod watchers;
 
+use axum::extract::DefaultBodyLimit;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, openapi};
+use super::{Api, LARGE_REQUEST_BYTES_MAX, openapi};
 
 /// Every endpoint, with its description.
 pub(super) fn router() -> OpenApiRouter<Api> {
@@ -52,6 +53,13 @@ pub(super) fn router() -> OpenApiRouter<Api> {
         .routes(routes!(formats::import_pidf))
         .routes(routes!(formats::export_winfo))
         .routes(routes!(formats::export_presence_rules))
+        .merge(large(OpenApiRouter::new().routes(routes!(formats::import_presence_rules))))
         .routes(routes!(formats::export_cpim))
+        .routes(routes!(formats::send_cpim))
         .routes(routes!(events::events))
+}
+
+/// The same for documents that may be larger than others.
+fn large(router: OpenApiRouter<Api>) -> OpenApiRouter<Api> {
+    router.layer(DefaultBodyLimit::max(LARGE_REQUEST_BYTES_MAX))
 }

@@ -13,7 +13,7 @@ use hereabouts_protocol::{
     },
     node::{AccessError, ChangeError, NodeInput},
     presence::{
-        access_rules::{AccessRule, Audience},
+        access_rules::SetAccessRule,
         change::PresenceChange,
         delegates::Delegates,
         information::{PresenceInformation, Token},
@@ -40,9 +40,8 @@ pub(super) enum AfterStorage {
     ContactRemoved(String, Result<bool, StorageError>, oneshot::Sender<Result<bool, ContactError>>),
     RulePut(StoredDeliveryRule, Result<(), StorageError>, oneshot::Sender<Result<(), RuleError>>),
     RuleRemoved(Whose, Result<bool, StorageError>, oneshot::Sender<Result<bool, RuleError>>),
-    AccessRulePut(
-        Audience,
-        Option<AccessRule>,
+    AccessRulesSet(
+        Vec<SetAccessRule>,
         Result<(), StorageError>,
         oneshot::Sender<Result<(), AccessRuleFailure>>,
     ),
@@ -103,8 +102,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 self.after(commit.map(move |done| AfterStorage::RuleRemoved(whose, done, reply)));
             }
             Command::AccessRules(reply) => answer(reply, self.node.access_rules().clone()),
-            Command::PutAccessRule(audience, rule, reply) => {
-                self.put_access_rule(now, audience, rule, reply);
+            Command::SetAccessRules(set, reply) => self.set_access_rules(now, set, reply),
+            Command::ReplaceAccessRules(rules, reply) => {
+                self.set_access_rules(now, self.node.access_rules().changes_to(&rules), reply);
             }
             Command::Watchers(reply) => answer(reply, self.node.watchers(now)),
             Command::FetchWatchers(presentity, reply) => {
@@ -157,9 +157,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 }
                 answer(reply, done.map_err(RuleError::Storage));
             }
-            AfterStorage::AccessRulePut(audience, rule, done, reply) => {
+            AfterStorage::AccessRulesSet(set, done, reply) => {
                 if done.is_ok() {
-                    self.node.handle(now, NodeInput::AccessRule(audience, rule));
+                    self.node.handle(now, NodeInput::AccessRules(set));
                 }
                 answer(reply, done.map_err(AccessRuleFailure::Storage));
             }
@@ -250,14 +250,13 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         }
     }
 
-    fn put_access_rule(
+    fn set_access_rules(
         &self,
         now: Timestamp,
-        audience: Audience,
-        rule: Option<AccessRule>,
+        set: Vec<SetAccessRule>,
         reply: oneshot::Sender<Result<(), AccessRuleFailure>>,
     ) {
-        if let Err(error) = self.node.check_access_rule(now, audience, rule.clone()) {
+        if let Err(error) = self.node.check_access_rules(now, set.clone()) {
             let failure = match error {
                 AccessError::Rule(error) => AccessRuleFailure::Rule(error),
                 AccessError::Publish(PublishError::Record(RecordError::Wire(WireError::TooLarge {
@@ -271,14 +270,12 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             answer(reply, Err(failure));
             return;
         }
-        let change = match &rule {
-            Some(rule) => Change::PutAccessRule(StoredAccessRule { audience, rule: rule.clone() }),
-            None => Change::RemoveAccessRule(audience),
+        let change = |(audience, rule): &SetAccessRule| match rule {
+            Some(rule) => Change::PutAccessRule(StoredAccessRule { audience: *audience, rule: rule.clone() }),
+            None => Change::RemoveAccessRule(*audience),
         };
-        let commit = self.storage.commit(vec![change], Durability::Durable);
-        self.after(
-            commit.map(move |done| AfterStorage::AccessRulePut(audience, rule, done.map(drop), reply)),
-        );
+        let commit = self.storage.commit(set.iter().map(change).collect(), Durability::Durable);
+        self.after(commit.map(move |done| AfterStorage::AccessRulesSet(set, done.map(drop), reply)));
     }
 
     fn set_visibility(&self, visible_to: VisibleTo, reply: oneshot::Sender<Result<(), VisibilityError>>) {

@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 
+use super::set::read;
 use crate::{
     agents::cli::{
         Context,
@@ -12,7 +13,10 @@ use crate::{
         table::{Table, plain, styled},
         words,
     },
-    local_api::documents::{AccessRuleDocument, AccessRulesDocument, GrantsDocument, HandlingWord},
+    local_api::{
+        LARGE_REQUEST_BYTES_MAX,
+        documents::{AccessRuleDocument, AccessRulesDocument, GrantsDocument, HandlingWord},
+    },
 };
 
 pub(in crate::agents::cli) async fn run(context: &Context, arguments: &AccessArguments) -> Result<Exit> {
@@ -29,6 +33,9 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &AccessArg
         }
         Some(AccessAction::Block { whom, politely }) => {
             client.put_access_rule(whom, &blocking(*politely)).await?
+        }
+        Some(AccessAction::Import { file }) => {
+            client.set_presence_rules(read(file, LARGE_REQUEST_BYTES_MAX)?).await?
         }
         Some(AccessAction::Forget { whom }) => client.remove_access_rule(whom).await?,
     };

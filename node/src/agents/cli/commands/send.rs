@@ -3,12 +3,16 @@
 use std::io::{self, IsTerminal, Read};
 
 use anyhow::{Context as _, Result};
-use hereabouts_protocol::message::{
-    instant_message::{BODY_BYTES_MAX, FailureReason},
-    outbox::LIFETIME_MAX,
+use hereabouts_protocol::{
+    formats::DOCUMENT_BYTES_MAX,
+    message::{
+        instant_message::{BODY_BYTES_MAX, FailureReason},
+        outbox::LIFETIME_MAX,
+    },
 };
 use jiff::Zoned;
 
+use super::set::read;
 use crate::{
     agents::cli::{
         Context,
@@ -23,6 +27,12 @@ use crate::{
 };
 
 pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SendArguments) -> Result<Exit> {
+    if let Some(file) = &arguments.cpim {
+        let sent = context.client()?.send_cpim(read(file, DOCUMENT_BYTES_MAX)?).await?;
+        tell(context, "the recipient", &sent)?;
+        return Ok(exit(&sent));
+    }
+    let who = arguments.who.as_deref().unwrap_or_default();
     let text = match arguments.text.as_deref() {
         None | Some("-") => read_text(context)?,
         Some(text) => text.to_owned(),
@@ -36,7 +46,7 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SendArgum
         .into());
     }
     let message = SendMessage {
-        to: arguments.who.clone(),
+        to: who.to_owned(),
         text: Some(text),
         tuple: arguments.tuple.as_ref().map(ToString::to_string),
         thread: arguments.thread.map(|thread| thread.to_string()),
@@ -49,7 +59,7 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SendArgum
         ..SendMessage::default()
     };
     let sent = context.client()?.send(&message).await?;
-    tell(context, &arguments.who, &sent)?;
+    tell(context, who, &sent)?;
     Ok(exit(&sent))
 }
 

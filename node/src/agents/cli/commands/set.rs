@@ -29,7 +29,7 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SetArgume
         return context.done("set: their node took it over and publishes it");
     }
     let own = match &arguments.pidf {
-        Some(file) => client.set_pidf(read(file)?).await?,
+        Some(file) => client.set_pidf(read(file, DOCUMENT_BYTES_MAX)?).await?,
         None => client.set_presence(&change(arguments, &now)?).await?,
     };
     if output.json {
@@ -42,10 +42,10 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SetArgume
     Ok(Exit::Done)
 }
 
-/// What is in a file, or comes in on standard input.
-fn read(file: &Path) -> Result<Vec<u8>> {
+/// What is in a file, or comes in on standard input; of one over the limit a byte more than that.
+pub(super) fn read(file: &Path, limit: usize) -> Result<Vec<u8>> {
     let mut xml = Vec::new();
-    let limit = u64::try_from(DOCUMENT_BYTES_MAX).unwrap_or(u64::MAX) + 1;
+    let limit = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
     let source: Box<dyn Read> = if file == Path::new("-") {
         Box::new(io::stdin())
     } else {

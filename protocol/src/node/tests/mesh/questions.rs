@@ -105,6 +105,7 @@ impl Mesh {
             language: None,
             thread: None,
             reply_to: None,
+            extensions: Default::default(),
             queue: false,
             lifetime: Duration::from_secs(3600),
         }
@@ -118,13 +119,13 @@ impl Mesh {
         rule: Option<AccessRule>,
     ) -> Result<(), AccessError> {
         let checked = rule.clone();
-        self.with(seat, |node, now| node.check_access_rule(now, audience, checked))?;
+        self.with(seat, |node, now| node.check_access_rules(now, vec![(audience, checked)]))?;
         let rules = &mut self.seats[seat].disk.access_rules;
         match &rule {
             Some(rule) => drop(rules.insert(audience, rule.clone())),
             None => drop(rules.remove(&audience)),
         }
-        self.input(seat, NodeInput::AccessRule(audience, rule));
+        self.input(seat, NodeInput::AccessRules(vec![(audience, rule)]));
         Ok(())
     }
 
