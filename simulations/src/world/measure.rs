@@ -329,9 +329,9 @@ fn outcome(findings: &Findings) -> Outcome {
     let violated = |oracles: &[&str]| {
         findings.counts.iter().any(|count| count.violations > 0 && oracles.contains(&count.name.as_str()))
     };
-    if violated(&[oracles::REGRESS, oracles::AUTHENTIC, oracles::MESSAGES, oracles::TABLES]) {
+    if violated(&oracles::SAFETY) {
         Outcome::Safety
-    } else if violated(&[oracles::AGREEMENT, oracles::BOUND, oracles::FALSE_LOST]) {
+    } else if violated(&oracles::LIVENESS) {
         Outcome::Liveness
     } else {
         Outcome::Passed
