@@ -47,6 +47,7 @@ shipped![
     "forgers",
     "false-accusers",
     "canary",
+    "access-canary",
 ];
 
 /// All of them, in the order in which they are to be read.

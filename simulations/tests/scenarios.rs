@@ -102,6 +102,15 @@ fn the_canary_sings_when_its_disks_do_not_lie() {
 }
 
 #[test]
+fn what_leaks_past_a_rule_is_found_in_what_hosts_received() {
+    let output = here_sim(&["run", "--small", "--twice", "access-canary"]);
+    assert_ended(&output, 0, "this scenario is to fail (safety), and did");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/access-canary.toml");
+    let honest = fs::read_to_string(folder).unwrap().replace("lies = true", "lies = false");
+    assert_ended(&run_text(&honest.replace("fails = \"safety\"", "")), 0, "PASSED");
+}
+
+#[test]
 fn a_hundred_mixes_of_faults() {
     let output = here_sim(&["sweep", "fault-mix", "--small", "--seeds", "100"]);
     assert_ended(&output, 0, "fault-mix");
@@ -137,7 +146,7 @@ fn every_scenario_that_ships_and_every_seed_is_tested() {
     assert_ended(&output, 0, "");
     let listed = String::from_utf8_lossy(&output.stdout).into_owned();
     let mut shipped: Vec<_> = listed.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    let mut tested = [TESTED, &["canary"]].concat();
+    let mut tested = [TESTED, &["canary", "access-canary"]].concat();
     shipped.sort_unstable();
     tested.sort_unstable();
     assert_eq!(shipped, tested);

@@ -236,22 +236,20 @@ impl Actor {
             Tactic::Forge(forger) => forger.heard(record),
             Tactic::Replay(replayer) => replayer.heard(now(), record),
             Tactic::Accuse(accuser) => accuser.heard(record),
-            Tactic::Record(recorder) => recorder.heard(record),
-            Tactic::Spam(_) | Tactic::Drop => (),
+            Tactic::Record(_) | Tactic::Spam(_) | Tactic::Drop => (),
         }
     }
 
     fn presence(&mut self, event: request_response::Event<Vec<u8>, Vec<u8>>) {
         match event {
-            request_response::Event::Message { peer, message, .. } => match message {
+            request_response::Event::Message { message, .. } => match message {
                 request_response::Message::Request { request, channel, .. } => match &mut self.tactic {
                     Tactic::Forge(forger) => {
                         let answer = forger.answer(&request);
                         // Who has gone meanwhile needs no lie.
                         let _ = self.wire.swarm.behaviour_mut().presence.send_response(channel, answer);
                     }
-                    Tactic::Record(recorder) => {
-                        recorder.asked(&peer, &request);
+                    Tactic::Record(_) => {
                         let answer = codec::encode(&PresenceResponse::Notified);
                         // To anything but a notification this is no answer.
                         let _ = self.wire.swarm.behaviour_mut().presence.send_response(channel, answer);
@@ -264,13 +262,12 @@ impl Actor {
                     Tactic::Replay(replayer) => {
                         replayer.answered(&mut self.wire, request_id, &response);
                     }
-                    Tactic::Record(recorder) => recorder.answered(request_id, &response),
+                    Tactic::Record(recorder) => recorder.answered(&response),
                     _ => (),
                 },
             },
             request_response::Event::OutboundFailure { request_id, .. } => match &mut self.tactic {
                 Tactic::Replay(replayer) => replayer.failed(request_id),
-                Tactic::Record(recorder) => recorder.failed(request_id),
                 _ => (),
             },
             _ => (),

@@ -97,7 +97,7 @@ fn start_one(
     let segments = scenario.network.segments.max(1);
     let segment = u32::try_from((scenario.nodes + number) % segments).unwrap_or(0);
     let host = network.add_host(key.public().to_peer_id(), segment);
-    around.oracles.add_hostile(presentity);
+    around.oracles.add_hostile(host, presentity);
     let honest: Vec<_> = around.honest.iter().map(|(_, presentity)| *presentity).collect();
     let begins = scenario.join.within.mul_f64(random.random_range(0.0..=1.0));
     let given = given(around, &mut random);
@@ -132,9 +132,7 @@ fn start_one(
             let named = (format!("Accuser {number}"), tcp(network.address(host), PORT));
             Tactic::Accuse(Accuser::new((key.clone(), presentity), realm.clone(), named))
         }
-        AdversaryKind::Recorder => {
-            Tactic::Record(Recorder::new(presentity, around.oracles.clone(), answers, random))
-        }
+        AdversaryKind::Recorder => Tactic::Record(Recorder::new(answers, random)),
         AdversaryKind::SilentDropper => Tactic::Drop,
     };
     executor::spawn(

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use super::traffic::Class;
+use super::{captures::Assembly, traffic::Class};
 
 /// A connection, by number; numbers are used again.
 pub(super) type ConnectionId = usize;
@@ -109,6 +109,8 @@ pub(super) struct Half {
     pub(super) dropped: bool,
     pub(super) reader: Option<Waker>,
     pub(super) writer: Option<Waker>,
+    /// What is captured of it.
+    pub(super) captured: Assembly,
 }
 
 impl Connection {

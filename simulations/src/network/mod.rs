@@ -14,6 +14,7 @@
 //! Limits of the model: packets are not split, so a large one is late as a whole; congestion control is the
 //! queues of the interfaces and a window per stream; QUIC is not simulated.
 
+pub mod captures;
 mod connection;
 pub mod discovery;
 pub mod links;
@@ -39,6 +40,7 @@ use libp2p::PeerId;
 use rand::{SeedableRng, rngs::StdRng};
 
 use self::{
+    captures::Received,
     connection::{Connection, ConnectionId, LISTENER, Side},
     discovery::Multicast,
     links::{Interface, LinkSettings, passes},
@@ -72,6 +74,8 @@ struct State {
     refused_connections: u64,
     exchanges: u64,
     handshake: Duration,
+    /// What hosts received since it was last taken, if it is captured.
+    received: Option<Vec<Received>>,
 }
 
 #[derive(Debug)]
@@ -133,7 +137,18 @@ impl Network {
             refused_connections: 0,
             exchanges: 0,
             handshake: HANDSHAKE_CRYPTOGRAPHY,
+            received: None,
         })))
+    }
+
+    /// Keeps all that hosts receive from now on, for [`Self::take_received`].
+    pub fn capture(&self) {
+        self.lock().received.get_or_insert_default();
+    }
+
+    /// What hosts received since this was last called.
+    pub fn take_received(&self) -> Vec<Received> {
+        self.lock().received.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// What one end of a connection spends on the cryptography of its handshake, from now on.

@@ -361,6 +361,7 @@ impl State {
                 self.spread.handle_chunk(now, from, to, bytes);
             }
             self.trace.add(&TraceEvent::Arrived { at: now, from, to, class, bytes });
+            self.capture(id, side, stream, class, bytes);
         }
         let Some(connection) = self.connection(id) else { return };
         match stream {
@@ -372,6 +373,25 @@ impl State {
             self.schedule(now, Event::Segment(id, side, next));
         }
         self.release(id);
+    }
+
+    fn capture(
+        &mut self,
+        id: ConnectionId,
+        side: Side,
+        stream: Option<StreamId>,
+        class: Class,
+        bytes: &[u8],
+    ) {
+        if self.received.is_none() {
+            return;
+        }
+        let Some(connection) = self.connection(id) else { return };
+        let to = connection.end(side).host;
+        let Some(place) = stream.and_then(|stream| connection.stream(stream)) else { return };
+        let is_request = place.opener != side;
+        let received = place.half(side).captured.handle_chunk(to, class, is_request, bytes);
+        self.received.get_or_insert_default().push(received);
     }
 
     /// Gives a segment back that may be received now. Others are lost in a cut and held by their sender, wait

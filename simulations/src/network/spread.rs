@@ -102,10 +102,8 @@ impl Spread {
             return;
         }
         while let Some((frame, after)) = delimited(rest) {
-            for message in fields(frame, PUBLISH_FIELD) {
-                for data in fields(message, DATA_FIELD) {
-                    self.handle_copy(now, from, to, data);
-                }
+            for data in published(frame) {
+                self.handle_copy(now, from, to, data);
             }
             rest = after;
         }
@@ -168,8 +166,13 @@ fn copies_per_receipt<'a>(records: impl Iterator<Item = &'a Record>) -> Option<f
     (receivers > 0).then(|| copies as f64 / receivers as f64)
 }
 
+/// The data of each message that a frame of gossipsub publishes.
+pub(super) fn published(frame: &[u8]) -> impl Iterator<Item = &[u8]> {
+    fields(frame, PUBLISH_FIELD).into_iter().flat_map(|message| fields(message, DATA_FIELD))
+}
+
 /// Splits off what a length in Protocol Buffers' variable form stands before.
-fn delimited(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(super) fn delimited(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = varint(bytes)?;
     rest.split_at_checked(usize::try_from(length).ok()?)
 }

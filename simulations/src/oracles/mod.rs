@@ -9,8 +9,8 @@
 //! - *live nodes are not shown lost*: counted, and held against the scenario's bound, where neither of the
 //!   two was cut off, stopped or just started; lost packets and a slow processor are no excuse;
 //! - *delivered is delivered*: what was acknowledged is in the inbox exactly once, what was refused is not;
-//! - *nobody sees what is withheld*: what ACCESS RULES do not grant a watcher it never shows, and an
-//!   adversary finds it in nothing that it received, see [`access`];
+//! - *nobody sees what is withheld*: what ACCESS RULES do not grant a watcher it never shows, and it is in
+//!   nothing that its host received, see [`access`] and [`captured`];
 //! - *agreement*: after healing, within the scenario's bound, every live node shows every live presentity
 //!   present with its newest document, and nobody who is gone.
 //!
@@ -19,6 +19,8 @@
 
 mod access;
 mod agreement;
+mod captured;
+mod marks;
 mod messages;
 
 use std::{
@@ -26,21 +28,23 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use hereabouts::mesh::events::Event;
+use hereabouts::mesh::{events::Event, handle::AccessRuleFailure};
 use hereabouts_protocol::{
     identity::Presentity,
     message::instant_message::{Delivery, MessageId},
     presence::{information::PresenceInformation, record::Version, service::PresentityView},
 };
 
-pub use self::access::Grant;
+pub use self::{access::Grant, marks::PRESENTITIES_MAX};
 use self::{
     access::{Access, Seen},
     agreement::{Agreement, Cell, Shown, Truth},
+    captured::Captured,
+    marks::Mark,
     messages::Messages,
 };
 use crate::{
-    network::Network,
+    network::{Network, captures::Received},
     report::{Failure, OracleCount},
     scenario::Sometimes,
     trace::{Trace, TraceEvent},
@@ -62,6 +66,7 @@ struct State {
     access: Access,
     /// Pairs that do not show what the rules give, unless that may have changed since it was counted.
     access_wrong: Option<u64>,
+    captured: Captured,
     messages: Messages,
     changes: Latencies,
     leaves: Latencies,
@@ -113,18 +118,22 @@ pub struct Known {
     pub name: String,
     /// Whether it is a PRESENTITY.
     pub publishes: bool,
-    /// Whether it has ACCESS RULES: not everybody is to show it.
-    pub guarded: bool,
+    /// Its number among those that have ACCESS RULES, if it has: not everybody is to show it.
+    pub guarded: Option<u8>,
 }
 
 impl Oracles {
     /// Oracles of these nodes. With `departures` nobody who is gone may be shown present at the end.
     pub fn new(network: Network, trace: Trace, nodes: Vec<Known>, departures: bool) -> Self {
         let mut access = Access::default();
-        for guarded in nodes.iter().filter(|node| node.guarded) {
-            access.guard(guarded.presentity);
+        let mut captured = Captured::default();
+        for node in &nodes {
+            captured.add_host(node.host, node.presentity);
+            if let Some(number) = node.guarded {
+                access.guard(node.presentity, number);
+            }
         }
-        let shown = |node: &Known| node.publishes && !node.guarded;
+        let shown = |node: &Known| node.publishes && node.guarded.is_none();
         let publishers: Vec<_> =
             nodes.iter().enumerate().filter(|(_, node)| shown(node)).map(|(node, _)| node).collect();
         let columns = publishers
@@ -153,6 +162,7 @@ impl Oracles {
             agreement: Agreement::new(subjects.len(), publishers, departures),
             access,
             access_wrong: None,
+            captured,
             columns,
             hostile: HashSet::new(),
             subjects,
@@ -168,9 +178,11 @@ impl Oracles {
         })))
     }
 
-    /// A presentity of an adversary, which may say of itself what it likes.
-    pub fn add_hostile(&self, presentity: Presentity) {
-        self.lock().hostile.insert(presentity);
+    /// A presentity of an adversary, which may say of itself what it likes, and its host.
+    pub fn add_hostile(&self, host: u32, presentity: Presentity) {
+        let mut state = self.lock();
+        state.hostile.insert(presentity);
+        state.captured.add_host(host, presentity);
     }
 
     /// A node told its PRINCIPAL something.
@@ -287,15 +299,35 @@ impl Oracles {
         state.access_wrong = None;
     }
 
-    /// An adversary opened a guarded document that tells `change`.
-    pub fn handle_read(&self, watcher: Presentity, of: Presentity, change: u32) {
-        let mut state = self.lock();
-        state.check_seen(now(), "an adversary", watcher, of, change);
+    /// A rule of a guarded presentity could not be set: only its node's end is a reason for that.
+    pub fn handle_rule_error(&self, of: Presentity, error: &AccessRuleFailure) {
+        if !matches!(error, AccessRuleFailure::Stopped(_) | AccessRuleFailure::Storage(_)) {
+            self.violate(ACCESS, format!("a rule of {of:?} could not be set: {error}"));
+        }
     }
 
-    /// An adversary received words of a guarded document that are not sealed.
-    pub fn handle_leak(&self, watcher: Presentity) {
-        self.violate(ACCESS, format!("{watcher:?} received what is not sealed"));
+    /// The name of a guarded presentity is for anybody who listens.
+    pub fn handle_named(&self, of: &Presentity) {
+        self.lock().access.name(of);
+    }
+
+    /// Hosts received something: they may have what their watchers are granted, and nothing else.
+    pub fn handle_received(&self, received: &[Received]) {
+        let mut state = self.lock();
+        let State { captured, access, .. } = &mut *state;
+        let mut found = Vec::new();
+        for received in received {
+            found.extend(captured.handle(received, |of| access.is_guarded(of)));
+        }
+        for (host, watcher, mark) in found {
+            state.check_seen(now(), &format!("host {host}"), watcher, mark);
+        }
+    }
+
+    /// Bytes that were looked through, and sealed views that keys opened.
+    pub fn captured(&self) -> (u64, u64) {
+        let captured = &self.lock().captured;
+        (captured.bytes, captured.opened)
     }
 
     /// A sender was told what became of its message: the outcome, or nothing if it waits.
@@ -492,17 +524,18 @@ impl State {
         let seen = Seen::of(view.information.as_ref());
         let Some(subject) = self.subjects.get(node) else { return };
         let (watcher, started_at) = (subject.presentity, subject.started_at);
-        if let Seen::Change(change) = seen {
-            self.check_seen(now, &format!("node {node}"), watcher, of, change);
+        for mark in seen.marks() {
+            self.check_seen(now, &format!("node {node}"), watcher, *mark);
         }
         self.access.shows((node, watcher), of, seen, started_at);
         self.access_wrong = None;
     }
 
-    fn check_seen(&mut self, now: u64, who: &str, watcher: Presentity, of: Presentity, change: u32) {
+    fn check_seen(&mut self, now: u64, who: &str, watcher: Presentity, mark: Mark) {
         *self.checked.entry(ACCESS).or_default() += 1;
-        if !self.access.may_see(&watcher, &of, change) {
-            let what = format!("{who} sees change {change} of {of:?}, which it was never granted");
+        if let Some(of) = self.access.withheld(&watcher, mark) {
+            let Mark { field, change, .. } = mark;
+            let what = format!("{who} has {field:?} of change {change} of {of:?}, which is withheld from it");
             self.violate(now, ACCESS, what);
         }
     }
@@ -639,11 +672,18 @@ impl State {
     }
 }
 
-/// The document that a node publishes as change number `change`; the first is number 0.
-pub fn document(mut information: PresenceInformation, change: u32, guarded: bool) -> PresenceInformation {
-    let note = if guarded { GUARDED_NOTE } else { CHANGE_NOTE };
+/// The document that a node publishes as change number `change`; the first is number 0. That of a guarded one,
+/// by its number, is marked.
+pub fn document(
+    mut information: PresenceInformation,
+    change: u32,
+    guarded: Option<u8>,
+) -> PresenceInformation {
+    if let Some(of) = guarded {
+        return marks::document(information, of, change);
+    }
     information.markup.note = (change > 0).then(|| hereabouts_protocol::presence::information::Note {
-        text: format!("{note}{change}"),
+        text: format!("{CHANGE_NOTE}{change}"),
         language: None,
     });
     information
@@ -654,8 +694,8 @@ pub fn change_of(information: &PresenceInformation) -> Option<u32> {
     match &information.markup.note {
         None => Some(0),
         Some(note) => {
-            let number = note.text.strip_prefix(GUARDED_NOTE);
-            number.or_else(|| note.text.strip_prefix(CHANGE_NOTE))?.parse().ok()
+            let marked = Mark::find(note.text.as_bytes()).first().map(|mark| mark.change.into());
+            marked.or_else(|| note.text.strip_prefix(CHANGE_NOTE)?.parse().ok())
         }
     }
 }
@@ -681,8 +721,6 @@ pub const SAFETY: [&str; 5] = [REGRESS, AUTHENTIC, MESSAGES, TABLES, ACCESS];
 /// Oracles of what must come to be, in time. Each oracle is of one kind or the other.
 pub const LIVENESS: [&str; 3] = [FALSE_LOST, AGREEMENT, BOUND];
 const CHANGE_NOTE: &str = "change ";
-/// What notes of guarded presentities begin with, and nothing else that travels.
-pub const GUARDED_NOTE: &str = "guarded change ";
 /// How long after a disturbance has ended a node may still be shown lost: as long as redialling takes.
 const GRACE: u64 = 15_000_000_000;
 const FAILURES_KEPT: usize = 20;

@@ -19,6 +19,7 @@ use super::{
     Adversaries, AdversaryKind, Amount, DiscoveryKind, Expect, Failing, FaultKind, JoinHow, Scenario,
     Sometimes,
 };
+use crate::oracles::PRESENTITIES_MAX;
 
 /// Refuses the first contradiction in a scenario, which was read from `document`.
 pub(super) fn check(scenario: &Scenario, document: &DeTable<'_>) -> Read<()> {
@@ -204,7 +205,7 @@ fn check_access(scenario: &Scenario) -> Check {
         return Ok(());
     };
     let guarded = access.guarded.of(scenario.nodes);
-    let most = scenario.node.publishers.of(scenario.nodes).min(scenario.nodes - 1);
+    let most = scenario.node.publishers.of(scenario.nodes).min(scenario.nodes - 1).min(PRESENTITIES_MAX);
     if guarded > most {
         let words = format!("{guarded} PRESENTITIES are guarded, and {most} can be");
         return Err(contradiction("access", "guarded", words, &format!("at most {most}")));

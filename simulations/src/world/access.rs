@@ -1,4 +1,7 @@
 //! ACCESS RULES in a run: who is guarded, whom their rules let see what, and how these change.
+//!
+//! For each guarded presentity the seed draws what anybody who listens, its contacts and strangers are granted,
+//! and how each watcher stands to it: with a rule of its own, as a contact or as a stranger.
 
 use hereabouts::mesh::handle::MeshHandle;
 use hereabouts_protocol::{
@@ -14,6 +17,63 @@ use crate::{
     scenario::{AdversaryKind, Scenario},
     virtual_machine::executor,
 };
+
+/// What a guarded presentity grants, but for rules of single watchers.
+#[derive(Debug, Clone)]
+pub(super) struct Guard {
+    /// One grant of each kind, from which all are drawn.
+    kinds: [Grant; 5],
+    anybody: Option<Grant>,
+    contacts: Grant,
+    strangers: Grant,
+}
+
+impl Guard {
+    fn draw(of: u8, random: &mut StdRng) -> Self {
+        let kinds = Grant::draw_kinds(of, random);
+        let mut kind = |count| kinds.get(random.random_range(0..count)).cloned().unwrap_or(Grant::Blocked);
+        // Those who ask nothing can only be allowed or blocked.
+        let (listens, allowed) = (kind(2), kind(5));
+        let anybody = matches!(allowed, Grant::Everything | Grant::Part(_)).then_some(listens);
+        let (contacts, strangers) = (kind(5), kind(5));
+        Self { kinds, anybody, contacts, strangers }
+    }
+
+    /// A watcher that has a petname for other reasons has a rule of its own.
+    fn draw_standing(&self, is_guarded: bool, random: &mut StdRng) -> Standing {
+        let standing = if is_guarded { 0 } else { random.random_range(0..5) };
+        match standing {
+            3 => Standing::Contact,
+            4 => Standing::Stranger,
+            _ => {
+                let grant = self.kinds.get(random.random_range(0..self.kinds.len()));
+                Standing::Own(grant.cloned().unwrap_or(Grant::Blocked))
+            }
+        }
+    }
+
+    fn grant(&self, standing: &Standing) -> Grant {
+        match standing {
+            Standing::Own(grant) => grant.clone(),
+            Standing::Contact => self.contacts.clone(),
+            Standing::Stranger => self.strangers.clone(),
+        }
+    }
+}
+
+/// How a watcher stands to a guarded presentity.
+#[derive(Debug, Clone)]
+enum Standing {
+    /// It has a rule of its own.
+    Own(Grant),
+    /// It has a petname.
+    Contact,
+    /// It has neither.
+    Stranger,
+}
+
+/// A watcher and its number among those of a guarded presentity.
+type Numbered = (usize, Presentity);
 
 /// The nodes that are guarded: the first of those that publish.
 pub(super) fn guarded(scenario: &Scenario, publishes: impl Fn(usize) -> bool) -> Vec<usize> {
@@ -37,27 +97,28 @@ pub(super) fn recorders(scenario: &Scenario, seed: u64) -> Vec<Presentity> {
 }
 
 impl World {
-    /// Every guarded node sets a rule for each watcher, and every watcher gives it a petname.
-    pub(super) fn begin_access(&self) {
-        let guarded: Vec<_> = self.nodes.iter().filter(|node| node.guarded).map(|node| node.number).collect();
+    /// Every guarded node sets its rules, and every watcher gives it a petname.
+    pub(super) fn begin_access(&mut self) {
         let mut random = StdRng::seed_from_u64(purpose(self.options.seed, ACCESS));
-        for number in guarded {
+        for number in self.running_guarded() {
             let Some(node) = self.nodes.get(number) else { continue };
-            let (Some(handle), Some(process)) = (node.handle(), &node.process) else { continue };
-            let (of, changing) = (node.presentity, process.changing.clone());
-            let watchers = self.watchers(number);
-            let rules = watchers
-                .iter()
-                .filter_map(|watcher| {
-                    Some((*watcher, *Grant::ALL.get(random.random_range(0..Grant::ALL.len()))?))
-                })
-                .collect();
-            let oracles = self.oracles.clone();
+            let (Some(handle), Some(process), Some(place)) = (node.handle(), &node.process, node.guarded)
+            else {
+                continue;
+            };
+            let (host, of, changing) = (node.host, node.presentity, process.changing.clone());
+            let guard = Guard::draw(place, &mut random);
+            let watchers = self.watchers(number).into_iter().map(|watcher| {
+                let is_guarded = self.is_guarded(&watcher.1);
+                (watcher, guard.draw_standing(is_guarded, &mut random))
+            });
+            let (watchers, oracles): (Vec<_>, _) = (watchers.collect(), self.oracles.clone());
+            self.guards.insert(number, guard.clone());
             executor::spawn(
-                node.host,
+                host,
                 Box::pin(async move {
                     let _changing = changing.lock().await;
-                    set_rules(handle, of, rules, oracles).await;
+                    set_rules(handle, of, (guard, watchers), oracles).await;
                 }),
             );
             for node in self.nodes.iter().filter(|node| node.presentity != of) {
@@ -74,6 +135,10 @@ impl World {
         }
     }
 
+    fn is_guarded(&self, presentity: &Presentity) -> bool {
+        self.nodes.iter().any(|node| node.guarded.is_some() && node.presentity == *presentity)
+    }
+
     /// Some guarded node that runs changes its status.
     pub(crate) fn change_guarded(&mut self) {
         if let Some(number) = self.draw(&self.running_guarded()) {
@@ -82,16 +147,17 @@ impl World {
     }
 
     fn running_guarded(&self) -> Vec<usize> {
-        let guarded = self.nodes.iter().filter(|node| node.guarded && node.is_running());
+        let guarded = self.nodes.iter().filter(|node| node.guarded.is_some() && node.is_running());
         guarded.map(|node| node.number).collect()
     }
 
-    /// Every node gives every other a petname, if the scenario has them know each other.
+    /// Every node gives every other a petname, if the scenario has them know each other. Whom a guarded one
+    /// knows is drawn with its rules.
     pub(super) fn begin_contacts(&self) {
         if !self.scenario.workload.contacts {
             return;
         }
-        for node in &self.nodes {
+        for node in self.nodes.iter().filter(|node| node.guarded.is_none()) {
             let Some(handle) = node.handle() else { continue };
             let others = self.nodes.iter().filter(|other| other.number != node.number);
             let contacts: Vec<_> = others
@@ -116,43 +182,83 @@ impl World {
     pub(crate) fn change_rule(&mut self) {
         let Some(number) = self.draw(&self.running_guarded()) else { return };
         let watchers = self.watchers(number);
-        let (Some(watcher), Some(grant)) = (self.draw(&watchers), self.draw(&Grant::ALL)) else { return };
+        let Some(watcher) = self.draw(&watchers) else { return };
+        let is_guarded = self.is_guarded(&watcher.1);
+        let Some(guard) = self.guards.get(&number).cloned() else { return };
+        let standing = guard.draw_standing(is_guarded, &mut self.random);
         let Some(node) = self.nodes.get(number) else { return };
         let (Some(handle), Some(process)) = (node.handle(), &node.process) else { return };
         let (of, oracles, changing) = (node.presentity, self.oracles.clone(), process.changing.clone());
+        if self.scenario.access.as_ref().is_some_and(|access| access.lies) {
+            oracles.handle_granting(of, watcher.1, guard.grant(&standing));
+            oracles.handle_granted(of, watcher.1);
+            return;
+        }
         executor::spawn(
             node.host,
             Box::pin(async move {
                 let _changing = changing.lock().await;
-                set_rule(&handle, of, watcher, grant, &oracles).await;
+                set_rule(&handle, of, watcher, (&guard, standing), &oracles).await;
             }),
         );
     }
 
     /// All that may watch a node: the others, and adversaries that do.
-    fn watchers(&self, number: usize) -> Vec<Presentity> {
+    fn watchers(&self, number: usize) -> Vec<Numbered> {
         let others = self.nodes.iter().filter(|node| node.number != number).map(|node| node.presentity);
-        others.chain(recorders(&self.scenario, self.options.seed)).collect()
+        others.chain(recorders(&self.scenario, self.options.seed)).enumerate().collect()
     }
 }
 
-async fn set_rules(handle: MeshHandle, of: Presentity, rules: Vec<(Presentity, Grant)>, oracles: Oracles) {
-    // Nothing of it goes in the clear from now on, and nobody is granted anything but by a rule of its own.
-    for audience in Audience::CLASSES {
-        let block = AccessRule::without_grant(Handling::Block);
-        if handle.put_access_rule(audience, Some(block)).await.is_err() {
-            return;
+async fn set_rules(
+    handle: MeshHandle,
+    of: Presentity,
+    (guard, watchers): (Guard, Vec<(Numbered, Standing)>),
+    oracles: Oracles,
+) {
+    if guard.anybody.is_some() {
+        oracles.handle_named(&of);
+    }
+    let block = || AccessRule::without_grant(Handling::Block);
+    let rules = [
+        (Audience::Anybody, guard.anybody.as_ref().map_or_else(block, Grant::rule)),
+        (Audience::Contacts, guard.contacts.rule()),
+        (Audience::Strangers, guard.strangers.rule()),
+    ];
+    for (audience, rule) in rules {
+        if let Err(error) = handle.put_access_rule(audience, Some(rule)).await {
+            oracles.handle_rule_error(of, &error);
         }
     }
-    for (watcher, grant) in rules {
-        set_rule(&handle, of, watcher, grant, &oracles).await;
+    for (watcher, standing) in watchers {
+        set_rule(&handle, of, watcher, (&guard, standing), &oracles).await;
     }
 }
 
-async fn set_rule(handle: &MeshHandle, of: Presentity, watcher: Presentity, grant: Grant, oracles: &Oracles) {
-    oracles.handle_granting(of, watcher, grant);
-    if handle.put_access_rule(Audience::Watcher(watcher), Some(grant.rule())).await.is_ok() {
-        oracles.handle_granted(of, watcher);
+/// Lets a watcher stand so from now on. What it is granted changes once by that, at most.
+async fn set_rule(
+    handle: &MeshHandle,
+    of: Presentity,
+    (number, watcher): Numbered,
+    (guard, standing): (&Guard, Standing),
+    oracles: &Oracles,
+) {
+    oracles.handle_granting(of, watcher, guard.grant(&standing));
+    let petname = format!("watcher {number}");
+    let known = match standing {
+        // Its rule decides, whatever it is beside.
+        Standing::Own(_) => Ok(()),
+        Standing::Contact => handle.put_contact(StoredContact { petname, presentity: watcher }).await,
+        Standing::Stranger => handle.remove_contact(petname).await.map(drop),
+    };
+    let rule = match standing {
+        Standing::Own(grant) => Some(grant.rule()),
+        Standing::Contact | Standing::Stranger => None,
+    };
+    match handle.put_access_rule(Audience::Watcher(watcher), rule).await {
+        Ok(()) if known.is_ok() => oracles.handle_granted(of, watcher),
+        Ok(()) => (),
+        Err(error) => oracles.handle_rule_error(of, &error),
     }
 }
 

@@ -157,6 +157,7 @@ impl World {
             None,
         );
         self.heal_metrics(&mut metrics);
+        self.capture_metrics(&mut metrics);
         let bound = expect.false_lost.map(|most| most as f64);
         metrics.add("falsely shown lost", "times", Some(findings.false_lost as f64), bound, None);
         metrics.quantiles("message", &findings.messages, [None, millis(expect.message_p99)]);
@@ -167,6 +168,14 @@ impl World {
         self.traffic_metrics(&mut metrics);
         self.discovery_metrics(&mut metrics);
         metrics.0
+    }
+
+    fn capture_metrics(&self, metrics: &mut Metrics) {
+        let (bytes, opened) = self.oracles.captured();
+        if self.scenario.access.is_some() {
+            metrics.neither("received bytes looked through", "B", bytes as f64);
+            metrics.neither("sealed views opened", "views", opened as f64);
+        }
     }
 
     fn heal_metrics(&self, metrics: &mut Metrics) {

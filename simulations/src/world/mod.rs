@@ -122,6 +122,8 @@ pub(crate) struct World {
     last_start: u64,
     /// Nodes whose processes have ended by themselves.
     ended: Arc<Mutex<Vec<usize>>>,
+    /// What guarded nodes grant, by their numbers.
+    guards: BTreeMap<usize, access::Guard>,
     /// What adversaries learned on the wire.
     answers: adversaries::Answers,
     /// The last: what the others hold is dropped while it still runs.
@@ -148,7 +150,8 @@ impl World {
                 let segment = u32::try_from(number).unwrap_or(0) % segments;
                 let host = network.add_host(key.public().to_peer_id(), segment);
                 let disk = SimulatedDisk::new(interner.clone(), scenario.disk.fsync, scenario.disk.lies);
-                let kind = (publishers.contains(&number), guarded.contains(&number));
+                let place = guarded.iter().position(|guarded| *guarded == number);
+                let kind = (publishers.contains(&number), place.and_then(|place| u8::try_from(place).ok()));
                 Node::new(number, host, key, presentity, disk, kind)
             })
             .collect();
@@ -161,6 +164,9 @@ impl World {
             realm: realm(),
             honest: nodes.iter().map(|node| (node.host, node.presentity)).collect(),
         };
+        if !guarded.is_empty() {
+            network.capture();
+        }
         let answers = adversaries::start(
             &around,
             |number| key(seed, scenario.nodes + number),
@@ -180,6 +186,7 @@ impl World {
             random: StdRng::seed_from_u64(purpose(seed, 3)),
             last_start: 0,
             ended: Arc::default(),
+            guards: BTreeMap::new(),
             answers,
             machine,
         };
@@ -337,6 +344,7 @@ impl World {
         let polls = self.machine.executor.polls();
         self.options.trace.add(&TraceEvent::Step { at: now(), polls });
         self.network.handle_due();
+        self.oracles.handle_received(&self.network.take_received());
         while self.agenda.first_key_value().is_some_and(|((at, _), _)| *at <= now())
             && let Some((_, action)) = self.agenda.pop_first()
         {

@@ -35,8 +35,8 @@ pub(crate) struct Node {
     pub(super) presentity: Presentity,
     pub(crate) disk: SimulatedDisk,
     pub(super) publishes: bool,
-    /// Whether it has ACCESS RULES.
-    pub(super) guarded: bool,
+    /// Its number among those that have ACCESS RULES, if it has.
+    pub(super) guarded: Option<u8>,
     /// Milliseconds by which its wall clock is off.
     pub(crate) skew_millis: i64,
     pub(super) process: Option<Process>,
@@ -79,7 +79,7 @@ impl Node {
         key: Keypair,
         presentity: Presentity,
         disk: SimulatedDisk,
-        (publishes, guarded): (bool, bool),
+        (publishes, guarded): (bool, Option<u8>),
     ) -> Self {
         Self {
             number,

@@ -49,8 +49,7 @@ impl World {
             self.measurements.followed_at = Some(now());
             self.network.with_spread(|spread| spread.follow_next_of(host));
         }
-        let (oracles, guarded) =
-            (self.oracles.clone(), self.nodes.get(number).is_some_and(|node| node.guarded));
+        let (oracles, guarded) = (self.oracles.clone(), self.nodes.get(number).and_then(|node| node.guarded));
         executor::spawn(
             host,
             Box::pin(async move {
