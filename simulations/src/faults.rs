@@ -62,6 +62,9 @@ impl World {
             Action::Message => self.message(),
             Action::ChangeGuarded => self.change_guarded(),
             Action::ChangeRule => self.change_rule(),
+            Action::Deny(section) => self.deny(section),
+            Action::Flip => self.flip(),
+            Action::LookAtTables => self.look_at_tables(),
             Action::Begin { fault, nodes } => self.begin_fault(fault, nodes),
             Action::End { fault, nodes } => self.end_fault(fault, &nodes),
         }

@@ -44,6 +44,8 @@ shipped![
     "recorders",
     "message-storm",
     "spam-flood",
+    "fetch-storm",
+    "subscription-storm",
     "forgers",
     "false-accusers",
     "canary",

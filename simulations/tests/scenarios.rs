@@ -56,6 +56,8 @@ small![
     hostile_recorders: "recorders",
     a_message_storm: "message-storm",
     a_flood_of_spam: "spam-flood",
+    a_storm_of_fetches: "fetch-storm",
+    a_storm_of_subscriptions: "subscription-storm",
     forgers: "forgers",
     false_accusers: "false-accusers",
 ];

@@ -34,9 +34,9 @@ use super::{
     accuser::Accuser,
     behaviour::{Behaviour, BehaviourEvent, topic},
     forger::Forger,
-    recorder::Recorder,
     replayer::Replayer,
     spammer::Spammer,
+    watcher::Watcher,
 };
 use crate::{
     network::PORT,
@@ -50,7 +50,7 @@ pub(super) enum Tactic {
     Replay(Replayer),
     Spam(Spammer),
     Accuse(Accuser),
-    Record(Recorder),
+    Watch(Watcher),
     /// Takes part and passes nothing on.
     Drop,
 }
@@ -63,7 +63,7 @@ impl Tactic {
 
     /// Whether it passes records of others on, so that it is of use and stays in the mesh.
     fn forwards(&self) -> bool {
-        matches!(self, Self::Forge(_) | Self::Spam(_) | Self::Accuse(_) | Self::Record(_))
+        matches!(self, Self::Forge(_) | Self::Spam(_) | Self::Accuse(_) | Self::Watch(_))
     }
 }
 
@@ -173,7 +173,7 @@ impl Actor {
                     Tactic::Replay(replayer) => replayer.act(&mut self.wire),
                     Tactic::Spam(spammer) => spammer.act(&mut self.wire),
                     Tactic::Accuse(accuser) => accuser.act(&mut self.wire),
-                    Tactic::Record(recorder) => recorder.act(&mut self.wire),
+                    Tactic::Watch(watcher) => watcher.act(&mut self.wire),
                     Tactic::Drop => (),
                 },
                 Ready::Upkeep => self.dial_due(),
@@ -236,20 +236,21 @@ impl Actor {
             Tactic::Forge(forger) => forger.heard(record),
             Tactic::Replay(replayer) => replayer.heard(now(), record),
             Tactic::Accuse(accuser) => accuser.heard(record),
-            Tactic::Record(_) | Tactic::Spam(_) | Tactic::Drop => (),
+            Tactic::Watch(_) | Tactic::Spam(_) | Tactic::Drop => (),
         }
     }
 
     fn presence(&mut self, event: request_response::Event<Vec<u8>, Vec<u8>>) {
         match event {
-            request_response::Event::Message { message, .. } => match message {
+            request_response::Event::Message { peer, message, .. } => match message {
                 request_response::Message::Request { request, channel, .. } => match &mut self.tactic {
                     Tactic::Forge(forger) => {
                         let answer = forger.answer(&request);
                         // Who has gone meanwhile needs no lie.
                         let _ = self.wire.swarm.behaviour_mut().presence.send_response(channel, answer);
                     }
-                    Tactic::Record(_) => {
+                    Tactic::Watch(watcher) => {
+                        watcher.asked(&peer, &request);
                         let answer = codec::encode(&PresenceResponse::Notified);
                         // To anything but a notification this is no answer.
                         let _ = self.wire.swarm.behaviour_mut().presence.send_response(channel, answer);
@@ -262,12 +263,13 @@ impl Actor {
                     Tactic::Replay(replayer) => {
                         replayer.answered(&mut self.wire, request_id, &response);
                     }
-                    Tactic::Record(recorder) => recorder.answered(&response),
+                    Tactic::Watch(watcher) => watcher.answered(request_id, &response),
                     _ => (),
                 },
             },
             request_response::Event::OutboundFailure { request_id, .. } => match &mut self.tactic {
                 Tactic::Replay(replayer) => replayer.failed(request_id),
+                Tactic::Watch(watcher) => watcher.failed(request_id),
                 _ => (),
             },
             _ => (),
@@ -317,7 +319,7 @@ impl Actor {
     fn dial_due(&mut self) {
         let now = now();
         let due = |dialled: Option<u64>| dialled.is_none_or(|dialled| dialled + REDIAL <= now);
-        let Wire { swarm, linked, .. } = &mut self.wire;
+        let Wire { swarm, linked, honest, .. } = &mut self.wire;
         if linked.is_empty() && due(self.given_dialled) {
             self.given_dialled = Some(now);
             for address in &self.given {
@@ -326,8 +328,10 @@ impl Actor {
             }
         }
         let room = LINKS_MAX.saturating_sub(linked.len());
-        let unlinked =
-            self.known.iter_mut().filter(|(peer, (_, dialled))| !linked.contains(peer) && due(*dialled));
+        // One that watches has nothing to do with others of its kind, and may be one of hundreds.
+        let watches = matches!(self.tactic, Tactic::Watch(_));
+        let wanted = |peer: &PeerId| !linked.contains(peer) && (!watches || honest.contains(peer));
+        let unlinked = self.known.iter_mut().filter(|(peer, (_, dialled))| wanted(peer) && due(*dialled));
         for (peer, (address, dialled)) in unlinked.take(room) {
             *dialled = Some(now);
             let _ = swarm.dial(DialOpts::peer_id(*peer).addresses(vec![address.clone()]).build());

@@ -2,7 +2,7 @@
 //!
 //! Each is a libp2p swarm of its own on a host of its own, with a key that is its own: to honest nodes it
 //! is one of them, until it acts. What it does is its tactic: [`forger`], [`replayer`], [`spammer`],
-//! [`accuser`], [`recorder`], or nothing at all, which is what a silent dropper does. None breaks
+//! [`accuser`], [`watcher`], or nothing at all, which is what a silent dropper does. None breaks
 //! cryptography, none owns the network between others, and each stays itself: a peer that is blocked does not
 //! come back under another key.
 //!
@@ -16,12 +16,13 @@ mod accuser;
 mod actor;
 mod behaviour;
 mod forger;
-mod recorder;
+pub(crate) mod ledger;
 mod replayer;
 mod spammer;
+mod watcher;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -39,9 +40,10 @@ use self::{
     accuser::Accuser,
     actor::{Actor, Tactic},
     forger::Forger,
-    recorder::Recorder,
+    ledger::Ledger,
     replayer::Replayer,
     spammer::Spammer,
+    watcher::{Habit, Watcher},
 };
 use crate::{
     network::{Network, PORT, tcp},
@@ -52,7 +54,7 @@ use crate::{
 
 /// How many adversaries a scenario has.
 pub(crate) fn count(scenario: &Scenario) -> usize {
-    scenario.adversaries.iter().map(|adversaries| adversaries.amount.of(scenario.nodes)).sum()
+    scenario.adversaries.iter().map(|adversaries| adversaries.count(scenario.nodes)).sum()
 }
 
 /// What an adversary has to know of its world.
@@ -63,6 +65,8 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) realm: Realm,
     /// Hosts and presentities of the honest nodes.
     pub(crate) honest: Vec<(HostId, Presentity)>,
+    /// The presentities of those that are guarded.
+    pub(crate) guarded: BTreeSet<Presentity>,
 }
 
 /// Puts every adversary on a host of its own, those of the honest nodes being there already, and lets it
@@ -75,7 +79,7 @@ pub(crate) fn start(
     let answers = Answers::default();
     let mut number = 0;
     for adversaries in &around.scenario.adversaries {
-        for of_kind in 0..adversaries.amount.of(around.scenario.nodes) {
+        for of_kind in 0..adversaries.count(around.scenario.nodes) {
             let random = StdRng::seed_from_u64(seed(number));
             let what = (adversaries.kind, of_kind, adversaries.every);
             start_one(around, number, what, (key(number), random), answers.clone());
@@ -103,6 +107,9 @@ fn start_one(
     let given = given(around, &mut random);
     let looks = scenario.join.discovery == DiscoveryKind::Mdns;
     let realm = around.realm.clone();
+    let guarded = around.guarded.clone();
+    let watch =
+        |habit, answers, random| Tactic::Watch(Watcher::new(presentity, habit, guarded, answers, random));
     let tactic = match kind {
         AdversaryKind::Forger => {
             // The first gossips and is soon blocked; the second keeps to streams, and is not.
@@ -132,7 +139,9 @@ fn start_one(
             let named = (format!("Accuser {number}"), tcp(network.address(host), PORT));
             Tactic::Accuse(Accuser::new((key.clone(), presentity), realm.clone(), named))
         }
-        AdversaryKind::Recorder => Tactic::Record(Recorder::new(answers, random)),
+        AdversaryKind::Recorder => watch(Habit::Record, answers, random),
+        AdversaryKind::Fetcher => watch(Habit::Fetch, answers, random),
+        AdversaryKind::Subscriber => watch(Habit::Subscribe, answers, random),
         AdversaryKind::SilentDropper => Tactic::Drop,
     };
     executor::spawn(
@@ -166,7 +175,7 @@ fn draw<T: Copy>(random: &mut StdRng, among: &[T]) -> Option<T> {
 
 /// What adversaries learned on the wire of what became of their doings; clones are the same one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Answers(Arc<Counts>);
+pub(crate) struct Answers(Arc<Counts>, Ledger);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -174,11 +183,16 @@ struct Counts {
     gossiped_again: AtomicU64,
     /// Replays after which the node still told a newer record.
     replays_refused: AtomicU64,
-    /// Messages of spammers that were answered with a failure.
+    /// Messages of spammers that were answered with a failure, and questions of watchers that were put off.
     spam_refused: AtomicU64,
 }
 
 impl Answers {
+    /// What watchers asked, and what came of it.
+    pub(crate) fn ledger(&self) -> &Ledger {
+        &self.1
+    }
+
     fn gossiped_again(&self) {
         self.0.gossiped_again.fetch_add(1, Ordering::Relaxed);
     }

@@ -2,10 +2,10 @@
 //!
 //! A guarded presentity has a rule for each watcher, which the runner sets, and publishes numbered changes as
 //! documents of which every field is marked ([`super::marks`]). What a watcher is granted is known over time,
-//! from when a rule was asked for until the next one was confirmed. A field of a change may be seen by whoever
-//! was granted it at some moment while that change stood, and by nobody else: not by an honest node's
-//! PRINCIPAL, and not in anything that the host of a watcher ever received ([`super::captured`]). In the end
-//! each watcher shows what its last rule gives, no more and no less.
+//! from when a rule was asked for until the next one was confirmed. A field of a change may be seen by
+//! whoever was granted it at some moment while that change stood, and by nobody else: not by an honest
+//! node's PRINCIPAL, and not in anything that the host of a watcher ever received ([`super::captured`]).
+//! In the end each watcher shows what its last rule gives, no more and no less.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -4,7 +4,8 @@
 //! and keys are kept, over restarts of the node too, and every sealed view is opened that some key opens,
 //! whether the key came before the record or after it. What is found is judged by [`super::access`].
 //!
-//! Limits: [`RECORDS_MAX`] records of each presentity and [`KEYS_MAX`] keys, of each host; the oldest makes room.
+//! Limits: [`RECORDS_MAX`] records of each presentity and [`KEYS_MAX`] keys, of each host; the oldest
+//! makes room.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 

@@ -279,7 +279,7 @@ mod tests {
             Transformations { addresses: false, ..everything.clone() },
             Transformations { until: false, ..everything.clone() },
             Transformations { extensions: false, ..everything.clone() },
-            Transformations { tuples: Some(BTreeSet::new()), ..everything.clone() },
+            Transformations { tuples: Some(BTreeSet::new()), ..Transformations::default() },
         ];
         let information = marked(3, 9);
         let seen = |granted: &Transformations| Mark::of(&View::Granted(granted.clone()).of(&information));

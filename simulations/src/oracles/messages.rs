@@ -1,9 +1,10 @@
 //! What became of INSTANT MESSAGES, beside what their senders were told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hereabouts_protocol::{
     durable::OutboxState,
+    identity::Presentity,
     message::instant_message::{Delivery, MessageId},
 };
 
@@ -142,6 +143,30 @@ impl Messages {
     }
 }
 
+/// Whose messages nodes deny, and since when.
+#[derive(Debug, Default)]
+pub(super) struct Denials {
+    since: BTreeMap<(usize, Presentity), u64>,
+    stored: BTreeSet<(usize, Presentity)>,
+}
+
+impl Denials {
+    /// A rule was set; whether messages of that sender had been stored before.
+    pub(super) fn handle_denied(&mut self, now: u64, node: usize, sender: Presentity) -> bool {
+        self.since.entry((node, sender)).or_insert(now);
+        self.stored.contains(&(node, sender))
+    }
+
+    /// A message was stored; whether it was to be denied.
+    pub(super) fn handle_stored(&mut self, now: u64, node: usize, sender: Presentity) -> bool {
+        self.stored.insert((node, sender));
+        self.since.get(&(node, sender)).is_some_and(|since| now > since + BEING_STORED)
+    }
+}
+
+/// Nanoseconds by which a message that was taken before the rule held may be stored later: some fsyncs.
+const BEING_STORED: u64 = 10_000_000;
+
 #[cfg(test)]
 mod tests {
     use hereabouts_protocol::message::instant_message::FailureReason;
@@ -169,6 +194,19 @@ mod tests {
         assert_eq!(whats.len(), 3, "{whats:?}");
         assert_eq!(messages.untrue(|_, _| None), [], "who lost its disk is not asked");
         assert_eq!(messages.latencies.len(), 2);
+    }
+
+    #[test]
+    fn who_is_denied_comes_no_more_to_that_node() {
+        let [denied, other] = [1, 2].map(|byte| Presentity::from_public_key_bytes([byte; 32]));
+        let mut denials = Denials::default();
+        assert!(!denials.handle_denied(0, 4, denied), "nothing came before");
+        assert!(!denials.handle_stored(1, 3, denied));
+        assert!(denials.handle_denied(5, 3, denied));
+        let later = 6 + BEING_STORED;
+        assert!(!denials.handle_stored(6, 3, denied), "it was on its way to the disk");
+        assert!(denials.handle_stored(later, 3, denied));
+        assert!(!denials.handle_stored(later, 3, other) && !denials.handle_stored(later, 5, denied));
     }
 
     #[test]

@@ -9,8 +9,11 @@
 //! - *live nodes are not shown lost*: counted, and held against the scenario's bound, where neither of the
 //!   two was cut off, stopped or just started; lost packets and a slow processor are no excuse;
 //! - *delivered is delivered*: what was acknowledged is in the inbox exactly once, what was refused is not;
+//! - *what is denied is not stored*: from when a DELIVERY RULE denies a sender, no message of it comes;
 //! - *nobody sees what is withheld*: what ACCESS RULES do not grant a watcher it never shows, and it is in
 //!   nothing that its host received, see [`access`] and [`captured`];
+//! - *tables stay bounded*, *what is given is counted, and limited*, and *both sides of a subscription
+//!   agree*: see [`watching`];
 //! - *agreement*: after healing, within the scenario's bound, every live node shows every live presentity
 //!   present with its newest document, and nobody who is gone.
 //!
@@ -22,6 +25,8 @@ mod agreement;
 mod captured;
 mod marks;
 mod messages;
+mod names;
+mod watching;
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -35,15 +40,17 @@ use hereabouts_protocol::{
     presence::{information::PresenceInformation, record::Version, service::PresentityView},
 };
 
-pub use self::{access::Grant, marks::PRESENTITIES_MAX};
+pub(crate) use self::watching::{Said, Tables, Watching};
+pub use self::{access::Grant, marks::PRESENTITIES_MAX, names::*};
 use self::{
     access::{Access, Seen},
     agreement::{Agreement, Cell, Shown, Truth},
     captured::Captured,
     marks::Mark,
-    messages::Messages,
+    messages::{Denials, Messages},
 };
 use crate::{
+    adversaries::ledger::Ledger,
     network::{Network, captures::Received},
     report::{Failure, OracleCount},
     scenario::Sometimes,
@@ -67,7 +74,10 @@ struct State {
     /// Pairs that do not show what the rules give, unless that may have changed since it was counted.
     access_wrong: Option<u64>,
     captured: Captured,
+    /// The most that any node kept in its tables.
+    kept: BTreeMap<&'static str, usize>,
     messages: Messages,
+    denials: Denials,
     changes: Latencies,
     leaves: Latencies,
     losses: Latencies,
@@ -163,10 +173,12 @@ impl Oracles {
             access,
             access_wrong: None,
             captured,
+            kept: BTreeMap::new(),
             columns,
             hostile: HashSet::new(),
             subjects,
             messages: Messages::default(),
+            denials: Denials::default(),
             changes: Vec::new(),
             leaves: Vec::new(),
             losses: Vec::new(),
@@ -328,6 +340,47 @@ impl Oracles {
     pub fn captured(&self) -> (u64, u64) {
         let captured = &self.lock().captured;
         (captured.bytes, captured.opened)
+    }
+
+    /// A node says how full its tables are.
+    pub(crate) fn handle_tables(&self, node: usize, tables: &Tables) {
+        let mut state = self.lock();
+        *state.checked.entry(TABLES).or_default() += u64::try_from(tables.count()).unwrap_or(u64::MAX);
+        tables.merge(&mut state.kept);
+        for what in tables.overfull() {
+            state.violate(now(), TABLES, format!("node {node} {what}"));
+        }
+    }
+
+    /// The most that any node kept of what its tables hold.
+    pub fn kept(&self) -> BTreeMap<&'static str, usize> {
+        self.lock().kept.clone()
+    }
+
+    /// What nodes say of those who watch them is held against what these know. Returns false if it may agree
+    /// later, and there is time left.
+    pub(crate) fn check_watching(&self, said: &Said, ledger: &Ledger, is_late: bool) -> bool {
+        let (pairs, differ) = watching::one_sided(said, ledger);
+        if !differ.is_empty() && !is_late {
+            return false;
+        }
+        let (accounts, wrong) = watching::uncounted(said, ledger);
+        let mut state = self.lock();
+        for (oracle, count, found) in [(SIDES, pairs, differ), (COUNTED, accounts, wrong)] {
+            *state.checked.entry(oracle).or_default() += u64::try_from(count).unwrap_or(u64::MAX);
+            for what in found {
+                state.violate(now(), oracle, what);
+            }
+        }
+        true
+    }
+
+    /// A node has a rule from now on that denies the messages of a sender.
+    pub fn handle_denied(&self, node: usize, sender: Presentity) {
+        let mut state = self.lock();
+        if state.denials.handle_denied(now(), node, sender) {
+            state.count(Sometimes::ContactDenied);
+        }
     }
 
     /// A sender was told what became of its message: the outcome, or nothing if it waits.
@@ -496,6 +549,15 @@ impl State {
             Event::Message(entry) => {
                 let id = entry.stored.message.id;
                 *self.checked.entry(MESSAGES).or_default() += 1;
+                *self.checked.entry(DENIED).or_default() += 1;
+                let from = entry.stored.message.from;
+                if self.denials.handle_stored(now, node, from) {
+                    self.violate(
+                        now,
+                        DENIED,
+                        format!("node {node} stored a message of {from:?}, whom it denies"),
+                    );
+                }
                 let again = self.messages.handle_arrived(id) > 1;
                 if again && self.subjects.get(node).is_some_and(|subject| !subject.disk_lost) {
                     self.violate(now, MESSAGES, format!("message {id} was stored at node {node} twice"));
@@ -672,8 +734,8 @@ impl State {
     }
 }
 
-/// The document that a node publishes as change number `change`; the first is number 0. That of a guarded one,
-/// by its number, is marked.
+/// The document that a node publishes as change number `change`; the first is number 0. That of a guarded
+/// one, by its number, is marked.
 pub fn document(
     mut information: PresenceInformation,
     change: u32,
@@ -700,26 +762,6 @@ pub fn change_of(information: &PresenceInformation) -> Option<u32> {
     }
 }
 
-/// The oracle that no view regresses.
-pub const REGRESS: &str = "no view regresses";
-/// The oracle that only what was said is shown.
-pub const AUTHENTIC: &str = "only what was said is shown";
-/// The oracle that delivered is delivered.
-pub const MESSAGES: &str = "delivered is delivered, once";
-/// The oracle that live nodes are not shown lost.
-pub const FALSE_LOST: &str = "live nodes are not shown lost";
-/// The oracle that everybody agrees in the end.
-pub const AGREEMENT: &str = "agreement";
-/// The oracle that a run meets the bounds of its scenario.
-pub const BOUND: &str = "bounds of the scenario";
-/// The oracle that tables stay bounded.
-pub const TABLES: &str = "tables stay bounded";
-/// The oracle that nobody sees what is withheld.
-pub const ACCESS: &str = "nobody sees what is withheld";
-/// Oracles of what must never happen.
-pub const SAFETY: [&str; 5] = [REGRESS, AUTHENTIC, MESSAGES, TABLES, ACCESS];
-/// Oracles of what must come to be, in time. Each oracle is of one kind or the other.
-pub const LIVENESS: [&str; 3] = [FALSE_LOST, AGREEMENT, BOUND];
 const CHANGE_NOTE: &str = "change ";
 /// How long after a disturbance has ended a node may still be shown lost: as long as redialling takes.
 const GRACE: u64 = 15_000_000_000;

@@ -134,8 +134,12 @@ fn check_amounts(scenario: &Scenario) -> Check {
         somebody("churn", 0, churn.amount, "the churn is of")?;
     }
     for (index, adversaries) in scenario.adversaries.iter().enumerate() {
-        fits("adversaries", index, "amount", adversaries.amount, "the adversaries are")?;
         somebody("adversaries", index, adversaries.amount, "the adversaries are")?;
+        if adversaries.count(nodes) > ADVERSARIES_MAX {
+            let words = format!("{} adversaries are more than a run has room for", adversaries.count(nodes));
+            let remedy = format!("at most {ADVERSARIES_MAX}");
+            return Err(Contradiction { section: "adversaries", index, field: "amount", words, remedy });
+        }
     }
     for (index, fault) in scenario.faults.iter().enumerate() {
         let what = format!("the {} befalls", fault.kind);
@@ -196,9 +200,10 @@ fn check_workload(scenario: &Scenario) -> Check {
 
 fn check_access(scenario: &Scenario) -> Check {
     let Some(access) = &scenario.access else {
-        let watches = |adversaries: &Adversaries| adversaries.kind == AdversaryKind::Recorder;
+        let watches = |adversaries: &Adversaries| WATCHERS.contains(&adversaries.kind);
         if let Some(index) = scenario.adversaries.iter().position(watches) {
-            let words = "a recorder watches those that are guarded, and nobody is".to_owned();
+            let kind = scenario.adversaries.get(index).map_or("", |adversaries| adversaries.kind.name());
+            let words = format!("a {kind} watches those that are guarded, and nobody is");
             let remedy = "a section [access]".to_owned();
             return Err(Contradiction { section: "adversaries", index, field: "kind", words, remedy });
         }
@@ -214,6 +219,14 @@ fn check_access(scenario: &Scenario) -> Check {
 }
 
 fn check_faults(scenario: &Scenario) -> Check {
+    for (index, adversaries) in scenario.adversaries.iter().enumerate() {
+        if let Some(at) = adversaries.denied_at.filter(|at| *at >= scenario.duration) {
+            let (at, duration) = (write_duration(at), write_duration(scenario.duration));
+            let words = format!("they are denied at {at}, but the safety phase ends at {duration}");
+            let remedy = format!("`denied_at` before {duration}, or a longer `duration`");
+            return Err(Contradiction { section: "adversaries", index, field: "denied_at", words, remedy });
+        }
+    }
     for (index, fault) in scenario.faults.iter().enumerate() {
         if fault.at >= scenario.duration {
             let (at, duration) = (write_duration(fault.at), write_duration(scenario.duration));
@@ -340,8 +353,12 @@ fn needed_for(scenario: &Scenario, sometimes: Sometimes) -> Option<&'static str>
             (is_among(AdversaryKind::Replayer), "with adversaries of kind replayer only")
         }
         Sometimes::SpamRefused => (
-            is_among(AdversaryKind::Spammer) || is_among(AdversaryKind::Recorder),
-            "with adversaries of kind spammer or recorder only",
+            is_among(AdversaryKind::Spammer) || WATCHERS.into_iter().any(is_among),
+            "with adversaries of kind spammer, recorder, fetcher or subscriber only",
+        ),
+        Sometimes::ContactDenied => (
+            scenario.adversaries.iter().any(|adversaries| adversaries.denied_at.is_some()),
+            "with `denied_at` in [[adversaries]] only",
         ),
         Sometimes::QueuedMessage => (
             scenario.workload.messages > 0 && scenario.workload.queued,
@@ -358,6 +375,13 @@ fn needed_for(scenario: &Scenario, sometimes: Sometimes) -> Option<&'static str>
     };
     (!is_possible).then_some(needed)
 }
+
+/// Adversaries of one section: each has links with many nodes.
+const ADVERSARIES_MAX: usize = 1000;
+
+/// Adversaries that watch those that are guarded.
+const WATCHERS: [AdversaryKind; 3] =
+    [AdversaryKind::Recorder, AdversaryKind::Fetcher, AdversaryKind::Subscriber];
 
 /// Whether a fault of one of these kinds is written or may be drawn.
 fn may_fault(scenario: &Scenario, kinds: &[FaultKind]) -> bool {

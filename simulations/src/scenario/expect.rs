@@ -42,6 +42,8 @@ named! {
         ReplayRefused = "replay-refused",
         /// Traffic was refused because there was too much of it.
         SpamRefused = "spam-refused",
+        /// The messages of a contact were denied after some had been stored.
+        ContactDenied = "contact-denied",
         /// A node was shown suspect.
         Suspected = "suspected",
         /// A node was shown lost.

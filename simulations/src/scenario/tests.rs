@@ -43,6 +43,7 @@ fn everything() -> String {
     text += "[drawn_faults]\ncount = 6\n";
     for kind in AdversaryKind::ALL {
         text += &format!("[[adversaries]]\nkind = \"{kind}\"\n");
+        text += if *kind == AdversaryKind::Spammer { "contact = true\ndenied_at = \"9s\"\n" } else { "" };
     }
     text += "[expect]\njoined_within = \"5s\"\nchange_p50 = \"10ms\"\nchange_p99 = \"20ms\"\n";
     text += "change_all = \"2s\"\nleave_seen = \"1s\"\nloss_seen = \"2s\"\nconverged_within = \"5s\"\n";

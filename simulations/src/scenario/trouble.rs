@@ -247,8 +247,12 @@ named! {
         Spammer = "spammer",
         /// Says of nodes that live that they are out of contact.
         FalseAccuser = "false-accuser",
-        /// Watches, keeps all that it receives, and tries every key on every record.
+        /// Fetches, subscribes, cancels and asks for watchers, by turns.
         Recorder = "recorder",
+        /// Fetches from those that are guarded, too fast and in bursts.
+        Fetcher = "fetcher",
+        /// Subscribes to those that are guarded and cancels at once, again and again.
+        Subscriber = "subscriber",
         /// Takes part in the mesh and passes nothing on.
         SilentDropper = "silent-dropper",
     }
@@ -259,20 +263,48 @@ named! {
 pub struct Adversaries {
     /// What they do. Required.
     pub kind: AdversaryKind,
-    /// How many there are; a share is one of `nodes`. Default 10 %; at least one.
+    /// How many there are; a share is one of `nodes`. Default 10 %; at least one, at most 1000.
     pub amount: Amount,
     /// How often each of them acts. Default 1 s; range 1 ms to 1 day.
     #[serde(serialize_with = "quantity::duration_text")]
     pub every: Duration,
+    /// Whether every node has a petname for each of them: a contact, whose messages no rule limits; spammer
+    /// only. Default no.
+    #[serde(skip_serializing_if = "is_false")]
+    pub contact: bool,
+    /// When every node sets a DELIVERY RULE for each of them that denies; contacts only. `None`: never.
+    /// Range 0 to `duration`.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "quantity::duration_text_option")]
+    pub denied_at: Option<Duration>,
 }
 
 impl Adversaries {
-    pub(super) const FIELDS: &'static [&'static str] = &["kind", "amount", "every"];
+    pub(super) const FIELDS: &'static [&'static str] = &["kind", "amount", "every", "contact", "denied_at"];
+
+    /// How many there are beside so many honest nodes; there may be more of them, since keys cost nothing.
+    pub fn count(&self, nodes: usize) -> usize {
+        match self.amount {
+            Amount::Count(count) => count,
+            Amount::Share(_) => self.amount.of(nodes),
+        }
+    }
 
     pub(super) fn read(section: &Section<'_>) -> Read<Self> {
         let kind = section.name("kind")?;
+        let kind = section.required("kind", kind, &names(AdversaryKind::ALL))?;
+        let contact = section.flag("contact")?.unwrap_or(false);
+        if contact && kind != AdversaryKind::Spammer {
+            let words = format!("`contact` is for adversaries of kind spammer only, and this is a {kind}");
+            return Err(section.contradiction("contact", words, "leave it out"));
+        }
+        if section.has("denied_at") && !contact {
+            let words = "`denied_at` is for contacts only: no rule is edited for one that is none".to_owned();
+            return Err(section.contradiction("denied_at", words, "contact = true, or leave it out"));
+        }
         Ok(Self {
-            kind: section.required("kind", kind, &names(AdversaryKind::ALL))?,
+            kind,
+            contact,
+            denied_at: section.duration("denied_at", Duration::ZERO..=DURATION_MAX)?,
             amount: section.amount("amount")?.unwrap_or(Amount::Share(0.1)),
             every: section.duration("every", INSTANT..=DAY)?.unwrap_or(Duration::from_secs(1)),
         })
@@ -281,6 +313,11 @@ impl Adversaries {
 
 fn names<T: ToString>(variants: &[T]) -> String {
     variants.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Whether a flag is not set, for serde.
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// Whether a flag is set, for serde.

@@ -1,7 +1,7 @@
 //! ACCESS RULES in a run: who is guarded, whom their rules let see what, and how these change.
 //!
-//! For each guarded presentity the seed draws what anybody who listens, its contacts and strangers are granted,
-//! and how each watcher stands to it: with a rule of its own, as a contact or as a stranger.
+//! For each guarded presentity the seed draws what anybody who listens, its contacts and strangers are
+//! granted, and how each watcher stands to it: with a rule of its own, as a contact or as a stranger.
 
 use hereabouts::mesh::handle::MeshHandle;
 use hereabouts_protocol::{
@@ -11,10 +11,10 @@ use hereabouts_protocol::{
 };
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use super::{World, key, purpose};
+use super::{World, key, purpose, watching::watches};
 use crate::{
     oracles::{Grant, Oracles},
-    scenario::{AdversaryKind, Scenario},
+    scenario::{Adversaries, Scenario},
     virtual_machine::executor,
 };
 
@@ -81,19 +81,23 @@ pub(super) fn guarded(scenario: &Scenario, publishes: impl Fn(usize) -> bool) ->
     (0..scenario.nodes).filter(|number| publishes(*number)).take(count).collect()
 }
 
-/// The presentities of adversaries that watch, and are in the rules as anybody else.
-pub(super) fn recorders(scenario: &Scenario, seed: u64) -> Vec<Presentity> {
+/// The presentities of the adversaries of some sections.
+pub(super) fn hostile(
+    scenario: &Scenario,
+    seed: u64,
+    is_wanted: impl Fn(&Adversaries) -> bool,
+) -> Vec<Presentity> {
     let mut number = scenario.nodes;
-    let mut recorders = Vec::new();
+    let mut hostile = Vec::new();
     for adversaries in &scenario.adversaries {
-        for _ in 0..adversaries.amount.of(scenario.nodes) {
-            if adversaries.kind == AdversaryKind::Recorder {
-                recorders.extend(Presentity::from_public_key(&key(seed, number).public()));
+        for _ in 0..adversaries.count(scenario.nodes) {
+            if is_wanted(adversaries) {
+                hostile.extend(Presentity::from_public_key(&key(seed, number).public()));
             }
             number += 1;
         }
     }
-    recorders
+    hostile
 }
 
 impl World {
@@ -146,36 +150,9 @@ impl World {
         }
     }
 
-    fn running_guarded(&self) -> Vec<usize> {
+    pub(super) fn running_guarded(&self) -> Vec<usize> {
         let guarded = self.nodes.iter().filter(|node| node.guarded.is_some() && node.is_running());
         guarded.map(|node| node.number).collect()
-    }
-
-    /// Every node gives every other a petname, if the scenario has them know each other. Whom a guarded one
-    /// knows is drawn with its rules.
-    pub(super) fn begin_contacts(&self) {
-        if !self.scenario.workload.contacts {
-            return;
-        }
-        for node in self.nodes.iter().filter(|node| node.guarded.is_none()) {
-            let Some(handle) = node.handle() else { continue };
-            let others = self.nodes.iter().filter(|other| other.number != node.number);
-            let contacts: Vec<_> = others
-                .map(|other| StoredContact {
-                    petname: format!("node {}", other.number),
-                    presentity: other.presentity,
-                })
-                .collect();
-            executor::spawn(
-                node.host,
-                Box::pin(async move {
-                    for contact in contacts {
-                        // The node may be ending.
-                        let _ = handle.put_contact(contact).await;
-                    }
-                }),
-            );
-        }
     }
 
     /// Some guarded node that runs changes its rule for some watcher.
@@ -206,7 +183,9 @@ impl World {
     /// All that may watch a node: the others, and adversaries that do.
     fn watchers(&self, number: usize) -> Vec<Numbered> {
         let others = self.nodes.iter().filter(|node| node.number != number).map(|node| node.presentity);
-        others.chain(recorders(&self.scenario, self.options.seed)).enumerate().collect()
+        // Adversaries that watch are in the rules as anybody else.
+        let hostile = hostile(&self.scenario, self.options.seed, |some| watches(some.kind));
+        others.chain(hostile).enumerate().collect()
     }
 }
 

@@ -175,6 +175,9 @@ impl World {
         if self.scenario.access.is_some() {
             metrics.neither("received bytes looked through", "B", bytes as f64);
             metrics.neither("sealed views opened", "views", opened as f64);
+            for (what, most) in self.oracles.kept() {
+                metrics.neither(&format!("most {what} at a node"), what, most as f64);
+            }
         }
     }
 

@@ -13,8 +13,10 @@
 mod access;
 mod hardware;
 mod measure;
+mod people;
 mod plan;
 mod process;
+mod watching;
 mod work;
 
 use std::{
@@ -163,6 +165,7 @@ impl World {
             oracles: &oracles,
             realm: realm(),
             honest: nodes.iter().map(|node| (node.host, node.presentity)).collect(),
+            guarded: nodes.iter().filter(|node| node.guarded.is_some()).map(|node| node.presentity).collect(),
         };
         if !guarded.is_empty() {
             network.capture();
@@ -220,6 +223,7 @@ impl World {
             self.oracles.violate(oracles::AGREEMENT, what);
         }
         self.begin_phase(3, "end");
+        self.check_watching();
         self.count_refusals();
         self.check_messages();
         self.report()
@@ -261,6 +265,7 @@ impl World {
 
     fn liveness_phase(&mut self) {
         self.begin_phase(2, "heal");
+        self.answers.ledger().end();
         self.heal_all();
         let begin = now();
         let traffic = self.network.traffic();

@@ -29,6 +29,12 @@ pub(crate) enum Action {
     ChangeGuarded,
     /// Some guarded node changes an ACCESS RULE.
     ChangeRule,
+    /// Some node ends a SUBSCRIPTION to a guarded one and begins it again.
+    Flip,
+    /// Every node is asked how full its tables are.
+    LookAtTables,
+    /// Every node denies the messages of the adversaries of this section.
+    Deny(usize),
     /// Some node sends a message.
     Message,
     /// A fault befalls these nodes; its number in the list of all.
@@ -70,6 +76,14 @@ impl Plan {
         }
         if let Some(churn) = &scenario.churn {
             plan.add_churn(scenario, churn, &mut random);
+        }
+        for (section, adversaries) in scenario.adversaries.iter().enumerate() {
+            let at = adversaries.denied_at.map(nanoseconds);
+            plan.actions.extend(at.map(|at| (at, Action::Deny(section))));
+        }
+        if let Some(access) = &scenario.access {
+            plan.spread(scenario, access.flips, &Action::Flip, &mut random);
+            plan.spread(scenario, LOOKS, &Action::LookAtTables, &mut random);
         }
         plan
     }
@@ -231,6 +245,8 @@ fn rounded(nanoseconds: f64) -> u64 {
     whole
 }
 
+/// How often tables are looked at.
+const LOOKS: usize = 20;
 /// Seconds.
 const LASTS_MAX: f64 = 30.0;
 /// Seconds.

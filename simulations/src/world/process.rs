@@ -48,12 +48,14 @@ pub(crate) struct Node {
 }
 
 /// A process that runs, starts or ends.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Process {
     state: Arc<Mutex<State>>,
     /// One change of status at a time: of two that a stopped node made on waking nobody could say which
     /// stands.
     pub(super) changing: Arc<futures::lock::Mutex<()>>,
+    /// One after the other too: a SUBSCRIPTION is begun again before the next is ended.
+    pub(super) flipping: Arc<futures::lock::Mutex<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -176,7 +178,7 @@ impl World {
         let [new, known] = START_SYNCS;
         let syncs = if node.starts == 1 { new } else { known } * self.scenario.disk.fsync;
         let works = self.hardware.start_work;
-        node.process = Some(Process { state: state.clone(), changing: Arc::default() });
+        node.process = Some(Process { state: state.clone(), ..Process::default() });
         executor::spawn(
             node.host,
             Box::pin(async move {
