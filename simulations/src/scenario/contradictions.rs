@@ -135,8 +135,10 @@ fn check_amounts(scenario: &Scenario) -> Check {
     }
     for (index, adversaries) in scenario.adversaries.iter().enumerate() {
         somebody("adversaries", index, adversaries.amount, "the adversaries are")?;
-        if adversaries.count(nodes) > ADVERSARIES_MAX {
-            let words = format!("{} adversaries are more than a run has room for", adversaries.count(nodes));
+        if let Amount::Count(count) = adversaries.amount
+            && count > ADVERSARIES_MAX
+        {
+            let words = format!("{count} adversaries are more than a run has room for");
             let remedy = format!("at most {ADVERSARIES_MAX}");
             return Err(Contradiction { section: "adversaries", index, field: "amount", words, remedy });
         }

@@ -250,6 +250,13 @@ fn settings_for_another_kind_are_refused() {
     );
     assert_refused(&fault("\"partition\"\nat = \"1s\"\nlasts = \"1s\"\nevery = \"1s\""), 8, &["at once"]);
     assert_refused(&fault("\"address-change\"\nat = \"1s\"\nlasts = \"1s\""), 7, &["in an instant"]);
+    let adversaries = |rest: &str| format!("[[adversaries]]\nkind = {rest}");
+    assert_refused(&adversaries("\"forger\"\ncontact = true"), 6, &["kind spammer only"]);
+    assert_refused(&adversaries("\"spammer\"\ndenied_at = \"1s\""), 6, &["contacts only"]);
+    let late = adversaries("\"spammer\"\ncontact = true\ndenied_at = \"1h\"");
+    assert_refused(&late, 7, &["the safety phase ends at 1m"]);
+    assert_refused(&adversaries("\"spammer\"\namount = 1001"), 6, &["at most 1000"]);
+    assert_refused(&adversaries("\"fetcher\""), 5, &["a fetcher watches those that are guarded"]);
     let session = "[churn]\namount = 3\nsession = { distribution = \"fixed\", median = \"1s\", shape = 2 }";
     assert_refused(session, 6, &["weibull and lognormal only"]);
 }

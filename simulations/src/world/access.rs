@@ -198,6 +198,10 @@ async fn set_rules(
     if guard.anybody.is_some() {
         oracles.handle_named(&of);
     }
+    // Those of all come last: nobody is refused on the way who is granted something in the end.
+    for (watcher, standing) in watchers {
+        set_rule(&handle, of, watcher, (&guard, standing), &oracles).await;
+    }
     let block = || AccessRule::without_grant(Handling::Block);
     let rules = [
         (Audience::Anybody, guard.anybody.as_ref().map_or_else(block, Grant::rule)),
@@ -208,9 +212,6 @@ async fn set_rules(
         if let Err(error) = handle.put_access_rule(audience, Some(rule)).await {
             oracles.handle_rule_error(of, &error);
         }
-    }
-    for (watcher, standing) in watchers {
-        set_rule(&handle, of, watcher, (&guard, standing), &oracles).await;
     }
 }
 
