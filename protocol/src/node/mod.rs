@@ -221,6 +221,10 @@ impl Node {
             NodeInput::Request { token, from, request } => self.request(now, token, from, request),
             NodeInput::Response { token, response } => self.response(now, token, response),
             NodeInput::RequestFailed { token, failure } => self.request_failed(now, token, failure),
+            NodeInput::Way(presentity) => {
+                self.watches.handle_way(now, presentity);
+                self.outbox.handle_in_reach(now, presentity);
+            }
             NodeInput::Addresses(addresses) => self.publication.handle_addresses(now, addresses),
             NodeInput::Persisted { token, outcomes } => self.persisted(now, token, outcomes),
             NodeInput::NotPersisted => self.store_again_soon(now),

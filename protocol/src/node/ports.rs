@@ -82,6 +82,8 @@ pub enum NodeInput {
         /// How.
         failure: RequestFailure,
     },
+    /// There may be a way to a peer's node that was not there before, though no link with it.
+    Way(Presentity),
     /// This node is reached at these addresses, best first.
     Addresses(Vec<NodeAddress>),
     /// A [`NodeOutput::Persist`] ended.

@@ -3,6 +3,7 @@
 //! **Decides** which addresses are worth telling others, which of those that others tell are worth dialling,
 //! and which look as if they were of one network. **Leaves** to the driver how an address is written, in a
 //! record, by discovery and by the PRINCIPAL: what is neither TCP nor QUIC on an IP address is none here.
+//! That a node is reached through a relay is no address of its own: it is the relay's key.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -93,6 +94,10 @@ pub fn same_network(one: &IpAddr, other: &IpAddr) -> bool {
 pub fn is_link_local(ip: &Ipv6Addr) -> bool {
     ip.segments().first().is_some_and(|segment| segment & 0xffc0 == 0xfe80)
 }
+
+/// Relays through which a node lets itself be reached, and which its record names. Each costs 44 bytes of a
+/// record and every WATCHER a dial; one is enough, a second for when the first goes away.
+pub const RELAYS_MAX: usize = 2;
 
 #[cfg(test)]
 mod tests {

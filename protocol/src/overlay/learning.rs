@@ -18,7 +18,7 @@ use libp2p_identity::PeerId;
 use rand::RngExt;
 
 use super::{
-    address::Address,
+    address::{Address, RELAYS_MAX},
     links::{Overlay, OverlayOutput, is_first},
     peer::Peer,
 };
@@ -62,12 +62,38 @@ impl<C: Copy + Ord> Overlay<C> {
         }
     }
 
+    /// A peer's own record says through whom it is reached, in place of what was known; whether there is
+    /// anybody. A peer that is reached in no other way is never linked: circuits carry requests only.
+    pub fn handle_relays(&mut self, peer: PeerId, mut relays: Vec<PeerId>) -> bool {
+        // Whoever is reached through this node holds a link with it.
+        relays.retain(|relay| *relay != self.own && *relay != peer);
+        relays.truncate(RELAYS_MAX);
+        let reached = !relays.is_empty();
+        if reached {
+            self.peers.entry(peer).relays = relays;
+        } else if let Some(known) = self.peers.get_mut(&peer) {
+            known.relays.clear();
+        }
+        reached
+    }
+
+    /// Who is reached through `relay`, as they say themselves.
+    pub fn relayed_by(&self, relay: &PeerId) -> Vec<PeerId> {
+        self.peers.by_key().filter(|(_, peer)| peer.relays.contains(relay)).map(|(peer, _)| *peer).collect()
+    }
+
+    /// Through whom `peer` is reached, as it says itself.
+    pub fn relays(&self, peer: &PeerId) -> &[PeerId] {
+        self.peers.get(peer).map(|known| known.relays.as_slice()).unwrap_or_default()
+    }
+
     /// The peer said goodbye: nothing is to be redialled.
     pub fn handle_departed(&mut self, peer: PeerId) {
         if let Some(known) = self.peers.get_mut(&peer) {
             known.departed = true;
             known.dial_at = None;
             known.addresses.clear();
+            known.relays.clear();
         }
         self.peers.refile(&peer);
     }

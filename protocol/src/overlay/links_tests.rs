@@ -11,7 +11,7 @@ use super::{
     *,
 };
 use crate::{
-    overlay::address::Transport,
+    overlay::address::{RELAYS_MAX, Transport},
     testing::{keypair, peer_numbered},
 };
 
@@ -454,6 +454,24 @@ fn who_was_linked_at_a_host_is_no_made_up_peer_there_and_is_one_anywhere_else() 
     assert_eq!((at_host(tcp(1)), at_host(tcp(2))), (200, PEERS_PER_IP_MAX));
     overlay.handle_discovered(at(1), peer_numbered(3000), tcp(1));
     assert_eq!(overlay.addresses(&peer_numbered(3000)), [tcp(1)], "none of them takes the room of another");
+}
+
+#[test]
+fn through_whom_a_peer_is_reached_is_what_its_last_record_says() {
+    let own = peer(0);
+    let mut overlay = overlay(own);
+    let relays = (1..9).map(peer).collect::<Vec<_>>();
+    assert!(!overlay.handle_relays(peer(20), Vec::new()));
+    assert!(!overlay.handle_relays(peer(20), vec![own, peer(20)]), "that is no way to it");
+    assert!(overlay.handle_relays(peer(20), relays.clone()));
+    assert_eq!(overlay.relays(&peer(20)), relays.get(..RELAYS_MAX).unwrap_or_default());
+    assert_eq!((overlay.relayed_by(&peer(1)), overlay.relayed_by(&peer(20))), (vec![peer(20)], vec![]));
+    assert_eq!(overlay.poll_output(), None, "it is not dialled for that");
+    assert!(!overlay.handle_relays(peer(20), Vec::new()));
+    assert!(overlay.relays(&peer(20)).is_empty());
+    overlay.handle_relays(peer(20), relays);
+    overlay.handle_departed(peer(20));
+    assert!(overlay.relays(&peer(20)).is_empty(), "it said goodbye");
 }
 
 #[test]

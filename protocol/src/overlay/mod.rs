@@ -2,6 +2,7 @@
 pub mod address;
 pub mod duty;
 pub mod links;
+pub mod relays;
 pub mod strangers;
 
 mod dialling;

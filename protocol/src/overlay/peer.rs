@@ -2,12 +2,16 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use libp2p_identity::PeerId;
+
 use super::address::Address;
 use crate::{durable::ADDRESSES_PER_PEER_MAX, time::Timestamp};
 
 #[derive(Debug)]
 pub(super) struct Peer<C> {
     pub(super) addresses: Vec<Address>,
+    /// Through whom it says that it is reached.
+    pub(super) relays: Vec<PeerId>,
     pub(super) last_reached: Option<Address>,
     pub(super) remote_ip: Option<IpAddr>,
     /// Where it was linked last, in this run or before.
@@ -33,6 +37,7 @@ impl<C> Peer<C> {
     pub(super) fn new() -> Self {
         Self {
             addresses: Vec::new(),
+            relays: Vec::new(),
             last_reached: None,
             remote_ip: None,
             proven_at: None,

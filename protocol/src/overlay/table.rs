@@ -62,6 +62,10 @@ impl<C> Peers<C> {
         self.known.values()
     }
 
+    pub(super) fn by_key(&self) -> impl Iterator<Item = (&PeerId, &Peer<C>)> {
+        self.known.iter()
+    }
+
     /// The peer, for whom another makes room if it is new and the table is full.
     pub(super) fn entry(&mut self, peer: PeerId) -> &mut Peer<C> {
         if self.known.len() >= PEERS_MAX && !self.known.contains_key(&peer) {

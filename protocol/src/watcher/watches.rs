@@ -66,6 +66,7 @@ impl Watches {
             ends: None,
             ask_at: None,
             asked_at: None,
+            under_way: false,
         };
         self.watches.insert(presentity, watch);
         if in_reach {
@@ -116,6 +117,16 @@ impl Watches {
         }
     }
 
+    /// There may be a way to the presentity's node that was not there before. It is asked if the subscription
+    /// does not stand and no request is under way.
+    pub fn handle_way(&mut self, now: Timestamp, presentity: Presentity) {
+        let waits = |watch: &Watch| watch.ends.is_none() && !watch.under_way;
+        let watch = self.watches.get(&presentity);
+        if watch.is_some_and(|watch| waits(watch) && watch.state == SubscriptionState::Pending) {
+            self.ask(now, presentity);
+        }
+    }
+
     /// The presentity's own node says where the subscription stands: in its answer, or later. False if
     /// there is none, and what was granted is given back.
     pub fn handle_report(
@@ -131,6 +142,7 @@ impl Watches {
             }
             return false;
         };
+        watch.under_way = false;
         if stands {
             let expires = Duration::from_secs(report.expires_seconds.into());
             let expires = expires.clamp(DURATION_MIN, DURATION_MAX);
@@ -161,6 +173,7 @@ impl Watches {
         if let Some(watch) = self.watches.get_mut(&presentity) {
             // A contact may be away for months; it is asked when it comes into reach.
             let usual = watch.reasons.asked.then_some(RETRY_UNANSWERED);
+            watch.under_way = false;
             watch.ask_at = wait.or(usual).map(|wait| now + wait);
         }
     }
@@ -222,6 +235,7 @@ impl Watches {
             // Should neither answer nor failure be reported, this asks again.
             watch.ask_at = Some(now + RETRY_UNANSWERED);
             watch.asked_at = Some(now);
+            watch.under_way = true;
             self.outputs.push_back(WatchOutput { presentity, duration: DURATION_MAX });
         }
     }
@@ -292,6 +306,8 @@ struct Watch {
     ends: Option<Timestamp>,
     ask_at: Option<Timestamp>,
     asked_at: Option<Timestamp>,
+    /// Whether neither answer nor failure came since.
+    under_way: bool,
 }
 
 /// Presentities that one node watches. RFC 2779 2.2.4 asks for hundreds.

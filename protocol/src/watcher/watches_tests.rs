@@ -290,6 +290,24 @@ fn no_grant_makes_a_node_renew_all_the_time_or_never() {
 }
 
 #[test]
+fn a_new_way_to_one_who_could_not_be_asked_is_taken_at_once_and_nobody_is_asked_twice() {
+    let mut watches = Watches::new(CLOCK);
+    let who = presentity(&alice());
+    assert!(watches.handle_watch(at(0), who, CONTACT, true));
+    assert_eq!(asked(&mut watches), [3600]);
+    watches.handle_way(at(1), who);
+    assert_eq!(asked(&mut watches), [0; 0], "that request may be answered yet");
+    watches.handle_failure(at(2), who, None);
+    assert_eq!(watches.poll_timeout(), None, "a contact is not asked by the clock");
+    watches.handle_way(at(3), who);
+    assert_eq!(asked(&mut watches), [3600]);
+    watches.handle_report(at(4), who, granted(HOUR));
+    watches.handle_way(at(5), who);
+    watches.handle_way(at(5), presentity(&bob()));
+    assert_eq!(asked(&mut watches), [0; 0], "it stands");
+}
+
+#[test]
 fn at_the_limit_no_further_watch_begins() {
     let mut watches = Watches::new(CLOCK);
     for who in (0..WATCHES_MAX).map(number) {
