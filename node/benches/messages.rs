@@ -23,6 +23,7 @@ use futures::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, StreamExt, str
 use hereabouts::{
     mesh::{
         self, MeshConfig,
+        circuits::Relaying,
         clock::BootClock,
         discovery::Lan,
         events::EventLog,
@@ -261,6 +262,7 @@ async fn node(home: &Path, number: u8, peer: Option<Multiaddr>) -> Result<(MeshH
     let config = MeshConfig {
         transport: transport::lan(&key)?,
         reach: transport::lan_reach(),
+        relaying: Relaying::default(),
         key,
         realm: Realm::default(),
         display_name: None,

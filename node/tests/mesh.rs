@@ -8,6 +8,7 @@ use futures::StreamExt;
 use hereabouts::{
     mesh::{
         self, MeshConfig,
+        circuits::Relaying,
         clock::BootClock,
         discovery::Lan,
         events::{Event, EventLog, EventStream},
@@ -150,6 +151,7 @@ impl Running {
         let config = MeshConfig {
             transport: transport::lan(&key).unwrap(),
             reach: transport::lan_reach(),
+            relaying: Relaying::default(),
             key,
             realm: realm.parse::<Realm>().unwrap(),
             display_name: Some(name.to_owned()),

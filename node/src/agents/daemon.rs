@@ -31,6 +31,7 @@ use crate::{
     mesh::{
         self, MeshConfig,
         addresses::GivenAddress,
+        circuits::{RelaySettings, Relaying},
         clock::BootClock,
         discovery::Lan,
         events::{Event, EventLog, EventStream},
@@ -55,6 +56,12 @@ pub struct Options {
     pub listen: Vec<Multiaddr>,
     /// Peers to dial.
     pub peers: Vec<GivenAddress>,
+    /// Whether it is a relay for others.
+    pub relay: bool,
+    /// Relays through which it is to be reached.
+    pub relayed_by: Vec<GivenAddress>,
+    /// Whether in no other way: it listens nowhere then, and does not look for peers on the LAN.
+    pub relayed_only: bool,
     /// Whether it looks for peers on the LAN by mDNS.
     pub mdns: bool,
     /// When it publishes, if it is a PRESENTITY.
@@ -84,12 +91,24 @@ impl Daemon {
         let key = home.key()?;
         let (database, restored) = Database::open(&home.database_path())?;
         let socket = ApiSocket::bind(home.socket_path()).context("cannot offer the local API")?;
-        let (discovery, troubles) =
-            if options.mdns { Lan::mdns(key.public().to_peer_id()) } else { (Lan::off(), Vec::new()) };
-        let listen = if options.listen.is_empty() { listen_default() } else { options.listen };
+        let (discovery, troubles) = if options.mdns && !options.relayed_only {
+            Lan::mdns(key.public().to_peer_id())
+        } else {
+            (Lan::off(), Vec::new())
+        };
+        let default = options.listen.is_empty() && !options.relayed_only;
+        let listen = if default { listen_default() } else { options.listen };
+        let (transport, circuits) =
+            transport::lan_with_circuits(&key).context("cannot make the key of the connections")?;
         let awaited = listen.iter().map(Family::of).collect();
         let config = MeshConfig {
-            transport: transport::lan(&key).context("cannot make the key of the connections")?,
+            transport,
+            relaying: Relaying {
+                circuits: Some(circuits),
+                by: options.relayed_by,
+                only: options.relayed_only,
+                serves: options.relay.then(RelaySettings::default),
+            },
             reach: transport::lan_reach(),
             key,
             realm: options.realm,

@@ -30,7 +30,9 @@ use super::{
     *,
 };
 use crate::{
-    mesh::{self, MeshConfig, clock::BootClock, discovery::Lan, events::EventLog, transport},
+    mesh::{
+        self, MeshConfig, circuits::Relaying, clock::BootClock, discovery::Lan, events::EventLog, transport,
+    },
     storage::sqlite::Database,
 };
 
@@ -388,6 +390,7 @@ impl TestNode {
             peers: peers.iter().map(|peer| peer.try_into().unwrap()).collect(),
             transport: transport::lan(&key).unwrap(),
             reach: transport::lan_reach(),
+            relaying: Relaying::default(),
             discovery: Lan::off(),
             spawner: Box::new(|task| drop(tokio::spawn(task))),
             storage,

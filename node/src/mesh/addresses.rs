@@ -2,8 +2,9 @@
 //! overlay.
 //!
 //! **Decides** which forms are understood: `/ip4/…` or `/ip6/…`, then `/tcp/…` or `/udp/…/quic-v1`, and then
-//! `/p2p/…` or nothing. **Leaves** which of these addresses are any good to
-//! [`hereabouts_protocol::overlay::address`].
+//! `/p2p/…` or nothing; in a record also `/p2p/…/p2p-circuit`, a relay without where it is, which stands in
+//! the relay's own record. That takes 43 bytes of the 64, and moves with the relay. **Leaves** which of
+//! these addresses are any good to [`hereabouts_protocol::overlay::address`].
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -89,10 +90,39 @@ pub(super) fn written(address: Address) -> Multiaddr {
     }
 }
 
-/// The listen addresses that go into this node's record, best first.
-pub(super) fn published<'a>(listen: impl Iterator<Item = &'a Multiaddr>) -> Vec<NodeAddress> {
-    let published = address::published(listen.filter_map(understood)).into_iter();
-    published.map(|address| NodeAddress(written(address).to_vec())).collect()
+/// The addresses that go into this node's record, best first: where it listens, then through whom it is
+/// reached.
+pub(super) fn published<'a>(
+    listen: impl Iterator<Item = &'a Multiaddr>,
+    relays: &[PeerId],
+) -> Vec<NodeAddress> {
+    let published = address::published(listen.filter_map(understood), relays.len()).into_iter();
+    let relays = relays.iter().map(|relay| by_relay(Multiaddr::empty(), *relay));
+    published.map(written).chain(relays).map(|address| NodeAddress(address.to_vec())).collect()
+}
+
+/// The address of whoever is reached through the relay that is there.
+pub(super) fn by_relay(relay_at: Multiaddr, relay: PeerId) -> Multiaddr {
+    relay_at.with(Protocol::P2p(relay)).with(Protocol::P2pCircuit)
+}
+
+/// Whether an address leads through a relay.
+pub(super) fn is_circuit(address: &Multiaddr) -> bool {
+    address.iter().any(|part| part == Protocol::P2pCircuit)
+}
+
+/// The relay through which an address leads, if it is one as above, with or without where the relay is.
+pub(super) fn relay_of(address: &Multiaddr) -> Option<PeerId> {
+    let mut parts = address.iter().skip_while(|part| !matches!(part, Protocol::P2p(_)));
+    match (parts.next()?, parts.next()?) {
+        (Protocol::P2p(relay), Protocol::P2pCircuit) => Some(relay),
+        _ => None,
+    }
+}
+
+/// The relay that a record tells.
+pub(super) fn told_relay(address: &NodeAddress) -> Option<PeerId> {
+    relay_of(&Multiaddr::try_from(address.0.clone()).ok()?)
 }
 
 /// The address that a record tells, if this build can dial it.
@@ -144,10 +174,28 @@ mod tests {
     fn what_is_published_is_what_others_are_told() {
         let listen: Vec<Multiaddr> =
             ["/ip6/fd00::1/udp/2/quic-v1", "/ip4/10.0.0.1/tcp/2"].map(|text| text.parse().unwrap()).into();
-        let published = published(listen.iter());
+        let relay: PeerId = PEER.parse().unwrap();
+        let published = published(listen.iter(), &[relay]);
+        assert_eq!(published.iter().filter_map(told_relay).collect::<Vec<_>>(), [relay]);
         assert!(published.iter().all(|address| address.0.len() <= ADDRESS_BYTES_MAX));
         let told: Vec<_> = published.iter().filter_map(told).map(written).collect();
         assert_eq!(told, listen.iter().rev().cloned().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_relay_is_read_from_any_address_that_leads_through_it_and_such_an_address_is_not_dialled() {
+        let relay: PeerId = PEER.parse().unwrap();
+        for text in
+            [format!("/p2p/{PEER}/p2p-circuit"), format!("/ip4/10.0.0.1/tcp/4001/p2p/{PEER}/p2p-circuit")]
+        {
+            let address: Multiaddr = text.parse().unwrap();
+            assert_eq!((relay_of(&address), understood(&address)), (Some(relay), None), "{text}");
+            let whose = address.with(Protocol::P2p(relay));
+            assert_eq!((relay_of(&whose), understood(&whose)), (Some(relay), None));
+            assert!(is_circuit(&whose));
+        }
+        let direct = format!("/ip4/10.0.0.1/tcp/4001/p2p/{PEER}").parse().unwrap();
+        assert_eq!((relay_of(&direct), is_circuit(&direct)), (None, false));
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Those that refuse come first: gossipsub and request-response count a connection when they are asked
 //! about it, and never hear that a later behaviour refused it (rust-libp2p #4870).
 //!
+//! Gossip and signs of life are shown direct connections only, and no circuits.
+//!
 //! Gossip: one topic per realm; anonymous, since the record carries the only signature; every record is
 //! validated before it is passed on; the id of a message is a hash of all its bytes, since ids enter the
 //! duplicate cache before validation and one made of identity and version would let a forgery shut out the
@@ -15,16 +17,19 @@ use hereabouts_protocol::{
     wire::frames::{gossip_topic, identify_version, message_protocol, presence_protocol},
 };
 use libp2p::{
-    StreamProtocol, allow_block_list, connection_limits,
+    PeerId, StreamProtocol, allow_block_list, connection_limits,
     gossipsub::{self, IdentTopic, MessageAuthenticity, WhitelistSubscriptionFilter},
     identify,
     identity::Keypair,
+    relay,
     request_response::{self, ProtocolSupport},
-    swarm::NetworkBehaviour,
+    swarm::{NetworkBehaviour, behaviour::toggle::Toggle},
 };
 
 use super::{
+    circuits::{self, Members, RelaySettings},
     codec::{FrameCodec, MessageFrames, PresenceFrames},
+    direct::Direct,
     discovery::Discovery,
     probe,
     twice::Twice,
@@ -39,11 +44,13 @@ pub(super) type Gossip = gossipsub::Behaviour<gossipsub::IdentityTransform, Whit
 pub(super) struct Behaviour<D: Discovery> {
     pub(super) blocked: allow_block_list::Behaviour<allow_block_list::BlockedPeers>,
     pub(super) limits: connection_limits::Behaviour,
+    pub(super) circuits: Toggle<relay::client::Behaviour>,
+    pub(super) relay: Toggle<relay::Behaviour>,
     pub(super) identify: identify::Behaviour,
-    pub(super) probe: probe::Behaviour,
+    pub(super) probe: Direct<probe::Behaviour>,
     pub(super) presence: request_response::Behaviour<FrameCodec<PresenceFrames>>,
     pub(super) message: request_response::Behaviour<FrameCodec<MessageFrames>>,
-    pub(super) gossip: Twice<Gossip>,
+    pub(super) gossip: Twice<Direct<Gossip>>,
     pub(super) discovery: D,
 }
 
@@ -56,13 +63,32 @@ impl<D: Discovery> Behaviour<D> {
         Self {
             blocked: allow_block_list::Behaviour::default(),
             limits: connection_limits::Behaviour::new(connection_limits()),
+            circuits: None.into(),
+            relay: None.into(),
             identify: identify::Behaviour::new(identify),
-            probe: probe::Behaviour::new(realm),
+            probe: Direct::new(probe::Behaviour::new(realm)),
             presence: streams(presence_protocol(realm), PRESENCE_TIMEOUT),
             message: streams(message_protocol(realm), MESSAGE_TIMEOUT),
-            gossip: Twice(gossip(realm, config)),
+            gossip: Twice(Direct::new(gossip(realm, config))),
             discovery,
         }
+    }
+
+    /// The same, which uses relays, and is one.
+    pub(super) fn with_circuits(
+        mut self,
+        circuits: Option<relay::client::Behaviour>,
+        own: PeerId,
+        relay: Option<(RelaySettings, Members)>,
+    ) -> Self {
+        self.circuits = circuits.into();
+        self.relay = relay.map(|(settings, members)| circuits::relay(own, settings, members)).into();
+        self
+    }
+
+    /// Gossip itself.
+    pub(super) fn gossip(&mut self) -> &mut Gossip {
+        &mut self.gossip.0.inner
     }
 }
 

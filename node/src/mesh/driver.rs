@@ -46,7 +46,10 @@ use hereabouts_protocol::{
 use libp2p::{
     Multiaddr, PeerId, Swarm, TransportError, gossipsub,
     request_response::{OutboundRequestId, ResponseChannel},
-    swarm::{ConnectionId, DialError, dial_opts::DialOpts},
+    swarm::{
+        ConnectionId, DialError,
+        dial_opts::{DialOpts, PeerCondition},
+    },
 };
 
 use super::{
@@ -64,6 +67,9 @@ use crate::storage::{InboxEntry, Storage, StorageError};
 mod commands;
 mod discovering;
 mod network;
+mod relaying;
+
+pub(super) use self::relaying::RelaysInUse;
 
 /// One node at work.
 pub(super) struct Driver<D: Discovery, S, C> {
@@ -72,6 +78,7 @@ pub(super) struct Driver<D: Discovery, S, C> {
     overlay: Overlay<ConnectionId>,
     duty: Duty,
     strangers: Strangers,
+    relaying: RelaysInUse,
     storage: S,
     clock: C,
     commands: mpsc::Receiver<Command>,
@@ -141,6 +148,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         node: Node,
         overlay: Overlay<ConnectionId>,
         duty: Duty,
+        relaying: RelaysInUse,
         storage: S,
         clock: C,
         commands: mpsc::Receiver<Command>,
@@ -153,6 +161,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             overlay,
             duty,
             strangers: Strangers::default(),
+            relaying,
             storage,
             clock,
             commands,
@@ -213,6 +222,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     let now = self.clock.now();
                     self.node.handle_timeout(now);
                     self.overlay.handle_timeout(now);
+                    self.relaying.handle_timeout(now);
                     self.discovery_due(now);
                 }
                 Ready::Network(event) => self.network(event),
@@ -272,6 +282,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 self.node_output(output);
             } else if let Some(output) = self.overlay.poll_output() {
                 self.overlay_output(output);
+            } else if let Some(relay) = self.relaying.poll_output() {
+                self.reserve(relay);
             } else {
                 break;
             }
@@ -283,7 +295,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         let now = self.clock.now();
         let leaving = self.leaving.iter().flat_map(|leaving| [leaving.flushed, leaving.until]);
         let leaving = leaving.filter(|at| *at > now);
-        let due = [self.node.poll_timeout(), self.overlay.poll_timeout()];
+        let due = [self.node.poll_timeout(), self.overlay.poll_timeout(), self.relaying.poll_timeout()];
         let due = due.into_iter().flatten().chain(leaving).chain([self.discovery_timeout()]).min();
         if self.timer.as_ref().map(|(at, _)| *at) == due && due.is_some_and(|at| at > self.clock.now()) {
             return;
@@ -308,16 +320,16 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             NodeOutput::Discard { token } => drop(self.asked.remove(&token)),
             NodeOutput::Forward(bytes) => {
                 // An error means that it went by already, or that nobody is there to take it.
-                let _ = self.swarm.behaviour_mut().gossip.0.publish(self.topic.clone(), bytes);
+                let _ = self.swarm.behaviour_mut().gossip().publish(self.topic.clone(), bytes);
             }
             NodeOutput::Rejected(presentity) => {
                 self.overlay.handle_rejected(self.clock.now(), presentity.peer_id());
             }
             NodeOutput::Beat(presentity) => {
-                self.swarm.behaviour_mut().probe.send(presentity.peer_id(), Sign::Beat);
+                self.swarm.behaviour_mut().probe.inner.send(presentity.peer_id(), Sign::Beat);
             }
             NodeOutput::Probe(presentity) => {
-                self.swarm.behaviour_mut().probe.send(presentity.peer_id(), Sign::Probe);
+                self.swarm.behaviour_mut().probe.inner.send(presentity.peer_id(), Sign::Probe);
             }
             NodeOutput::Reach(presentity) => self.reach(presentity),
             NodeOutput::Disconnect(presentity) => {
@@ -355,10 +367,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             NodeOutput::Sent { id, outcome } => self.answer_sender(id, outcome),
             NodeOutput::Addresses { presentity, addresses } => {
-                let told = addresses.iter().filter_map(addresses::told);
-                let listen = || self.listen.iter().filter_map(addresses::understood);
-                let addresses = told.filter(|address| address.is_told_in_earnest(listen())).collect();
-                self.overlay.handle_record(self.clock.now(), presentity.peer_id(), addresses);
+                self.told_addresses(presentity.peer_id(), &addresses);
             }
             NodeOutput::Notice(notice) => self.notice(notice),
         }
@@ -506,8 +515,12 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         match output {
             OverlayOutput::Dial { peer, addresses } => {
                 let addresses = written(addresses);
-                let options = DialOpts::peer_id(peer).addresses(addresses).allocate_new_port().build();
-                if let Err(error) = self.swarm.dial(options) {
+                let options = DialOpts::peer_id(peer).addresses(addresses).allocate_new_port();
+                // A circuit is no link, and in nobody's way.
+                let has_circuit = self.relaying.has_circuit(&peer);
+                let options =
+                    if has_circuit { options.condition(PeerCondition::NotDialing) } else { options };
+                if let Err(error) = self.swarm.dial(options.build()) {
                     self.dial_failed(now, peer, &error);
                 }
             }
@@ -525,12 +538,14 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 self.swarm.behaviour_mut().blocked.unblock_peer(peer);
             }
             OverlayOutput::LinkEstablished { peer, dialled } => {
+                self.relay_linked(now, peer);
                 if let Some(presentity) = Presentity::from_peer_id(&peer) {
                     self.node.handle(now, NodeInput::LinkEstablished { presentity, dialled });
                 }
             }
             OverlayOutput::LinkDown { peer } => {
                 self.duty.handle_link_lost(now);
+                self.relay_link_down(&peer);
                 if let Some(presentity) = Presentity::from_peer_id(&peer) {
                     self.node.handle(now, NodeInput::LinkDown { presentity });
                 }
@@ -568,9 +583,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     fn dial_failed(&mut self, now: Timestamp, peer: PeerId, error: &DialError) {
         tracing::debug!(%peer, %error, "dial failed");
         let failure = match error {
-            DialError::Transport(errors) if errors.iter().all(|(_, error)| is_refusal(error)) => {
-                DialFailure::Refused
-            }
+            DialError::Transport(errors) if is_refused(errors) => DialFailure::Refused,
             DialError::Transport(_) | DialError::NoAddresses => DialFailure::Unreachable,
             DialError::WrongPeerId { address, .. } => {
                 if let Some(address) = addresses::understood(address) {
@@ -587,7 +600,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     }
 
     fn publish(&mut self, bytes: Vec<u8>) {
-        match self.swarm.behaviour_mut().gossip.0.publish(self.topic.clone(), bytes.clone()) {
+        match self.swarm.behaviour_mut().gossip().publish(self.topic.clone(), bytes.clone()) {
             Ok(_) => self.unpublished = None,
             Err(gossipsub::PublishError::NoPeersSubscribedToTopic) => self.unpublished = Some(bytes),
             // The neighbours take it by comparing tables.
@@ -602,7 +615,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             Reaction::Ignore => gossipsub::MessageAcceptance::Ignore,
             Reaction::Reject => gossipsub::MessageAcceptance::Reject,
         };
-        self.swarm.behaviour_mut().gossip.0.report_message_validation_result(&id, &source, acceptance);
+        self.swarm.behaviour_mut().gossip().report_message_validation_result(&id, &source, acceptance);
         if reaction == Reaction::Reject {
             self.overlay.handle_rejected(self.clock.now(), source);
         }
@@ -610,7 +623,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     fn request(&mut self, token: RequestToken, to: Presentity, request: OutgoingRequest) {
         let peer = to.peer_id();
-        let addresses = written(self.overlay.addresses(&peer));
+        let addresses = self.ways_to(&peer);
         if !addresses.is_empty() && !self.swarm.is_connected(&peer) {
             // Dialled here and not by the request itself, which would ask every behaviour for further
             // addresses: mDNS remembers those of nodes that are long gone, and QUIC is slow to notice.
@@ -655,6 +668,12 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
 fn written(addresses: Vec<Address>) -> Vec<Multiaddr> {
     addresses.into_iter().map(addresses::written).collect()
+}
+
+/// Whether the hosts of a peer, as far as it was dialled directly, said that nobody listens there.
+fn is_refused(errors: &[(Multiaddr, TransportError<io::Error>)]) -> bool {
+    let mut direct = errors.iter().filter(|(address, _)| !addresses::is_circuit(address)).peekable();
+    direct.peek().is_some() && direct.all(|(_, error)| is_refusal(error))
 }
 
 /// Whether the host at an address said that nobody listens there, at whatever depth libp2p tells it.

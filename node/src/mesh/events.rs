@@ -85,6 +85,18 @@ pub enum Event {
     },
     /// The node listens on a further address.
     Listening(Multiaddr),
+    /// The node is reached through a relay.
+    Relayed {
+        /// By whom.
+        relay: Presentity,
+    },
+    /// It is not, or no more, and asks again.
+    NotRelayed {
+        /// By whom.
+        relay: Presentity,
+        /// A sentence that says why.
+        why: String,
+    },
     /// Something is wrong that the PRINCIPAL may want to mend.
     Trouble(String),
     /// Events are missing here: read the state anew.

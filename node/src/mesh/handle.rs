@@ -32,7 +32,7 @@ use hereabouts_protocol::{
     },
     wire::frames::WatcherReport,
 };
-use libp2p::Multiaddr;
+use libp2p::{Multiaddr, PeerId};
 use thiserror::Error;
 
 use super::events::{EventCursor, EventLog, EventStream};
@@ -45,6 +45,8 @@ pub struct MeshHandle {
     pub presentity: Presentity,
     /// The realm it is in.
     pub realm: Realm,
+    /// What it does in this run.
+    pub roles: Arc<[Role]>,
     commands: mpsc::Sender<Command>,
     events: Arc<EventLog>,
 }
@@ -53,10 +55,11 @@ impl MeshHandle {
     pub(super) fn new(
         presentity: Presentity,
         realm: Realm,
+        roles: Arc<[Role]>,
         events: Arc<EventLog>,
     ) -> (Self, mpsc::Receiver<Command>) {
         let (commands, receiver) = mpsc::channel(COMMANDS_WAITING_MAX);
-        (Self { presentity, realm, commands, events }, receiver)
+        (Self { presentity, realm, roles, commands, events }, receiver)
     }
 
     /// What this node is at the moment.
@@ -368,6 +371,20 @@ impl MeshHandle {
     }
 }
 
+/// What a process may be to others: RFC 2778's SERVER is what does the first two for a PRESENTITY and its
+/// INSTANT INBOX, and the node is its own; with the last it is a PROXY.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// It shows a PRESENTITY.
+    Presentity,
+    /// It keeps an INSTANT INBOX.
+    Inbox,
+    /// It keeps the records of others, and passes them on. Every node does.
+    Cache,
+    /// It relays circuits.
+    Relay,
+}
+
 /// What a node is at the moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overview {
@@ -375,6 +392,8 @@ pub struct Overview {
     pub incarnation: u64,
     /// Addresses it listens on.
     pub listen: Vec<Multiaddr>,
+    /// Relays through which it is reached.
+    pub relayed_by: Vec<PeerId>,
     /// Nodes it holds a connection with.
     pub connected: usize,
     /// Messages in the inbox.

@@ -8,12 +8,14 @@
 //!
 //! Source: RFC 2778 with every node its own PRESENTITY and INSTANT INBOX; gossipsub v1.1 to v1.3. The
 //! parts: [`transport`] and [`discovery`] reach peers, [`addresses`] reads and writes where they are,
-//! [`gossip`] says how much is pushed, [`probe`] sends signs of life, `behaviour` speaks, `driver` routes.
+//! [`circuits`] are for those who cannot dial each other, [`gossip`] says how much is pushed, [`probe`] sends
+//! signs of life, `behaviour` speaks, `driver` routes.
 //! Whom to link with, whom to dial and when to take part in discovery is decided by the machines of
 //! [`hereabouts_protocol::overlay`]. A mesh ends when its handle says so, after its goodbye, or when its
 //! future is dropped, which is as a crash to everybody else.
 
 pub mod addresses;
+pub mod circuits;
 pub mod clock;
 pub mod discovery;
 pub mod events;
@@ -24,6 +26,7 @@ pub mod transport;
 
 mod behaviour;
 mod codec;
+mod direct;
 mod driver;
 mod link_local;
 mod twice;
@@ -41,19 +44,20 @@ use hereabouts_protocol::{
         record::{NodeAddress, Verifier},
     },
 };
-use libp2p::{Multiaddr, Swarm, gossipsub, identity::Keypair, swarm};
+use libp2p::{Multiaddr, Swarm, identity::Keypair, swarm};
 use rand::{SeedableRng, rngs::StdRng};
 use thiserror::Error;
 
 use self::{
     addresses::GivenAddress,
     behaviour::Behaviour,
+    circuits::{Members, Relaying},
     clock::Clock,
     discovery::Discovery,
-    driver::Driver,
+    driver::{Driver, RelaysInUse},
     events::EventLog,
     gossip::{GossipSettings, GossipSettingsError},
-    handle::MeshHandle,
+    handle::{MeshHandle, Role},
     transport::{MeshTransport, ReachHost},
 };
 use crate::storage::{Storage, StorageError};
@@ -74,6 +78,8 @@ pub struct MeshConfig<D, S, C> {
     pub transport: MeshTransport,
     /// Tells whether a peer's host is there when the peer itself says nothing.
     pub reach: ReachHost,
+    /// Which relays it uses, and whether it is one.
+    pub relaying: Relaying,
     /// How peers are found.
     pub discovery: D,
     /// Runs the tasks of connections.
@@ -137,22 +143,24 @@ where
     let changes = vec![Change::Incarnation(incarnation), Change::Information(information.clone())];
     config.storage.commit(changes, Durability::Durable).await?;
 
-    let swarm = swarm(
-        &config.key,
-        &config.realm,
-        gossip,
-        config.transport,
-        config.discovery,
-        config.spawner,
-        &config.listen,
-    )?;
+    let Relaying { circuits, by, only, serves } = config.relaying;
+    let own = presentity.peer_id();
+    let roles = roles(&config.publishes, config.keeps_inbox, serves.is_some());
+    let members = serves.is_some().then(Members::default);
+    let relaying = RelaysInUse::new(&by, only, members.clone());
+    let behaviour = Behaviour::new(&config.key, &config.realm, gossip, config.discovery).with_circuits(
+        circuits,
+        own,
+        serves.zip(members),
+    );
+    let swarm = swarm(&config.key, behaviour, config.transport, config.spawner, &config.listen)?;
     let mut random = StdRng::from_seed(config.seed);
     let mut overlay = Overlay::new(*swarm.local_peer_id(), config.neighbours, StdRng::from_rng(&mut random));
     let now = config.clock.now();
-    for given in config.peers {
+    for given in by.into_iter().chain(config.peers) {
         overlay.handle_given(now, given.address, given.peer);
     }
-    for known in &config.restored.known_peers {
+    for known in config.restored.known_peers.iter().filter(|_| !only) {
         if let Some(address) = addresses::told(&NodeAddress(known.address.clone())) {
             overlay.handle_remembered(now, known.presentity.peer_id(), address);
         }
@@ -172,10 +180,31 @@ where
     let node = Node::new(now, node, config.restored);
     let duty = Duty::new(now, StdRng::from_rng(&mut random));
     let events = Arc::new(config.events.of_run(incarnation));
-    let (handle, commands) = MeshHandle::new(presentity, config.realm, events.clone());
-    let driver =
-        Driver::new(swarm, config.reach, node, overlay, duty, config.storage, config.clock, commands, events);
+    let (handle, commands) = MeshHandle::new(presentity, config.realm, roles, events.clone());
+    let driver = Driver::new(
+        swarm,
+        config.reach,
+        node,
+        overlay,
+        duty,
+        relaying,
+        config.storage,
+        config.clock,
+        commands,
+        events,
+    );
     Ok((handle, driver.run()))
+}
+
+fn roles(publishes: &Publishes, keeps_inbox: bool, relays: bool) -> Arc<[Role]> {
+    let presentity = !matches!(publishes, Publishes::Nothing);
+    let roles = [
+        (Role::Presentity, presentity),
+        (Role::Inbox, keeps_inbox),
+        (Role::Cache, true),
+        (Role::Relay, relays),
+    ];
+    roles.into_iter().filter_map(|(role, is_on)| is_on.then_some(role)).collect()
 }
 
 fn information<D, S, C>(config: &MeshConfig<D, S, C>, presentity: Presentity) -> PresenceInformation {
@@ -191,16 +220,13 @@ fn information<D, S, C>(config: &MeshConfig<D, S, C>, presentity: Presentity) ->
 
 fn swarm<D: Discovery>(
     key: &Keypair,
-    realm: &Realm,
-    gossip: gossipsub::Config,
+    behaviour: Behaviour<D>,
     transport: MeshTransport,
-    discovery: D,
     spawner: Spawner,
     listen: &[Multiaddr],
 ) -> Result<Swarm<Behaviour<D>>, StartError> {
     let config =
         swarm::Config::with_executor(spawner).with_idle_connection_timeout(IDLE_TIMEOUT).with_smart_dial();
-    let behaviour = Behaviour::new(key, realm, gossip, discovery);
     let mut swarm = Swarm::new(transport, behaviour, key.public().to_peer_id(), config);
     let mut failures = Vec::new();
     for address in listen {

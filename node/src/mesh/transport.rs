@@ -2,9 +2,9 @@
 //!
 //! Both authenticate the peer's key before a byte of ours is read. TCP is what neighbours are held over: a
 //! link costs nothing while it is idle, and the kernel tells of a crashed process at once. QUIC has fewer
-//! round trips to a far host; its idle timeout is short.
-//! Link-local IPv6 addresses are dialled over TCP only.
-//! A connection that is not ready within [`CONNECT_TIMEOUT`] is given up.
+//! round trips to a far host; its idle timeout is short. Link-local IPv6 addresses are dialled over TCP
+//! only. Two who cannot dial each other are connected through a third ([`super::circuits`]). A connection
+//! that is not ready within [`CONNECT_TIMEOUT`] is given up.
 
 use std::{io, time::Duration};
 
@@ -21,7 +21,7 @@ use libp2p::{
         upgrade::Version,
     },
     identity::Keypair,
-    noise, quic, tcp, yamux,
+    noise, quic, relay, tcp, yamux,
 };
 
 use super::link_local::LinkLocal;
@@ -64,6 +64,28 @@ pub fn lan(key: &Keypair) -> io::Result<MeshTransport> {
             )
         })
         .boxed())
+}
+
+/// The same, and circuits through relays: Noise and Yamux are spoken with whoever is at the other end, over a
+/// stream that the relay passes on. The behaviour belongs to the transport.
+///
+/// # Errors
+/// As [`lan`].
+pub fn lan_with_circuits(key: &Keypair) -> io::Result<(MeshTransport, relay::client::Behaviour)> {
+    let (circuits, behaviour) = relay::client::new(key.public().to_peer_id());
+    let circuits = circuits
+        .upgrade(Version::V1Lazy)
+        .authenticate(noise::Config::new(key).map_err(io::Error::other)?)
+        .multiplex(yamux::Config::default())
+        .timeout(CONNECT_TIMEOUT);
+    let transport = lan(key)?
+        .or_transport(circuits)
+        .map(|either, _| match either {
+            Either::Left(direct) => direct,
+            Either::Right((peer, muxer)) => (peer, StreamMuxerBox::new(muxer)),
+        })
+        .map_err(|error| error.either(|direct| direct, io::Error::other));
+    Ok((transport.boxed(), behaviour))
 }
 
 /// Tries whether the host at an address takes a connection over TCP, and closes it.

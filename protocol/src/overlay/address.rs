@@ -68,15 +68,15 @@ enum Reach {
     Network,
 }
 
-/// The listen addresses that go into a node's record, best first: TCP before QUIC, IPv4 before IPv6. Only
-/// those of the widest reach are told: link-local ones where there is nothing better, as on a link without
-/// a router, and loopback where there is nothing else, as between nodes of one machine.
-pub fn published(listen: impl Iterator<Item = Address>) -> Vec<Address> {
+/// The listen addresses that go into a node's record beside so many relays, best first: TCP before QUIC, IPv4
+/// before IPv6. Only those of the widest reach are told: link-local ones where there is nothing better, as on
+/// a link without a router, and loopback where there is nothing else, as between nodes of one machine.
+pub fn published(listen: impl Iterator<Item = Address>, relays: usize) -> Vec<Address> {
     let mut addresses: Vec<_> = listen.filter(Address::is_dialable).collect();
     let widest = addresses.iter().map(Address::reach).max();
     addresses.retain(|address| Some(address.reach()) == widest);
     addresses.sort_by_key(|address| (!address.is_tcp(), address.ip.is_ipv6()));
-    addresses.truncate(ADDRESSES_MAX);
+    addresses.truncate(ADDRESSES_MAX.saturating_sub(relays));
     addresses
 }
 
@@ -132,9 +132,11 @@ mod tests {
     fn addresses_of_the_widest_reach_are_told_and_no_others() {
         let (loopback, link) = (tcp("127.0.0.1", 1), tcp("fe80::1", 4));
         let (lan, ipv6) = (quic("10.0.0.1", 2), tcp("fd00::1", 3));
-        assert_eq!(published([loopback].into_iter()), [loopback]);
-        assert_eq!(published([loopback, link].into_iter()), [link]);
-        assert_eq!(published([loopback, lan, link, ipv6].into_iter()), [ipv6, lan]);
+        assert_eq!(published([loopback].into_iter(), 0), [loopback]);
+        assert_eq!(published([loopback, link].into_iter(), 0), [link]);
+        assert_eq!(published([loopback, lan, link, ipv6].into_iter(), 0), [ipv6, lan]);
+        let many = (1..20).map(|port| tcp("10.0.0.1", port));
+        assert_eq!(published(many, RELAYS_MAX).len(), ADDRESSES_MAX - RELAYS_MAX, "relays have room");
     }
 
     fn tcp(ip: &str, port: u16) -> Address {

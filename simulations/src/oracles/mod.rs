@@ -574,6 +574,8 @@ impl State {
             | Event::Watcher { .. }
             | Event::Updated { .. }
             | Event::Listening(_)
+            | Event::Relayed { .. }
+            | Event::NotRelayed { .. }
             | Event::Gap => (),
         }
     }

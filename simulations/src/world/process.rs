@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_timer::Delay;
 use hereabouts::mesh::{
-    self, MeshConfig, addresses::GivenAddress, clock::Clock, events::EventLog, handle::MeshHandle,
+    self, MeshConfig, addresses::GivenAddress, circuits::Relaying, clock::Clock, events::EventLog,
+    handle::MeshHandle,
 };
 use hereabouts_protocol::{
     identity::Presentity,
@@ -149,12 +150,11 @@ impl World {
             key: node.key.clone(),
             realm: realm(),
             display_name: Some(node.name()),
-            listen: vec![
-                Multiaddr::empty().with(Protocol::Ip4([0, 0, 0, 0].into())).with(Protocol::Tcp(PORT)),
-            ],
+            listen: vec![everywhere()],
             peers,
             transport: self.network.transport(node.host),
             reach: self.network.reach(node.host),
+            relaying: Relaying::default(),
             discovery: self.network.discovery(node.host, looks(&self.scenario)),
             spawner: {
                 let host = node.host;
@@ -280,6 +280,10 @@ impl World {
         };
         drawn.take(self.scenario.join.given).filter_map(|peer| self.nodes.get(peer).map(given)).collect()
     }
+}
+
+fn everywhere() -> Multiaddr {
+    Multiaddr::empty().with(Protocol::Ip4([0, 0, 0, 0].into())).with(Protocol::Tcp(PORT))
 }
 
 fn limits(settings: &NodeSettings) -> NodeLimits {

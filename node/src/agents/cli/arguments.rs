@@ -162,6 +162,18 @@ pub struct UpArguments {
     /// The address of another node; may be given several times. Only needed where mDNS does not reach
     #[arg(long, value_name = "MULTIADDR")]
     pub peer: Vec<GivenAddress>,
+    /// Be a relay for nodes of this realm that cannot connect to each other: up to 64 connections at a
+    /// time pass through this node. It can tell who talks to whom, but read nothing
+    #[arg(long)]
+    pub relay: bool,
+    /// The address of a relay through which others are to reach this node, because they cannot connect to
+    /// it; may be given twice. The relay was started with --relay
+    #[arg(long, value_name = "MULTIADDR")]
+    pub relayed_by: Vec<GivenAddress>,
+    /// Be reached through the relays only, and reach others through relays only: none but the relays and
+    /// the nodes given with --peer learn the IP address of this node
+    #[arg(long, requires = "relayed_by", conflicts_with = "listen")]
+    pub relayed_only: bool,
     /// Neither look for others on the LAN by mDNS nor answer
     #[arg(long)]
     pub no_mdns: bool,

@@ -65,6 +65,10 @@ pub(super) fn line(event: &EventDocument, output: &Output, now: &Zoned) -> Optio
         }
         EventBody::Updated { by } => format!("{} changed your presence", words::person(by)),
         EventBody::Listening { address } => format!("listening on {}", sanitise::line(address)),
+        EventBody::Relayed { relay } => format!("reached through {}", words::person(relay)),
+        EventBody::NotRelayed { relay, message } => {
+            format!("not reached through {}: {}", words::person(relay), sanitise::line(message))
+        }
         EventBody::Trouble { message } => format!("trouble: {}", sanitise::line(message)),
         // `here watchers --watch` tells of them.
         EventBody::Watcher { .. } | EventBody::Gap => return None,

@@ -41,6 +41,8 @@ Examples:
   here up --rhythm 1m
   here up --no-mdns --listen /ip4/0.0.0.0/tcp/4001 --peer /ip4/192.168.1.7/tcp/4001
   here up --as work --as home                two nodes of yours in one process
+  here up --relay --listen /ip4/0.0.0.0/tcp/4001
+  here up --relayed-by /ip4/192.168.1.7/tcp/4001
   here --home /tmp/second up --name Bob      a second node on this machine
 
 Exit codes: 0 left cleanly, 1 could not run, 3 a node runs in this directory already";

@@ -86,6 +86,9 @@ fn options(home: PathBuf, own_name: Option<&Token>, arguments: &UpArguments) -> 
         realm: arguments.realm.clone(),
         listen: arguments.listen.clone(),
         peers: arguments.peer.clone(),
+        relay: arguments.relay,
+        relayed_by: arguments.relayed_by.clone(),
+        relayed_only: arguments.relayed_only,
         mdns: !arguments.no_mdns,
         keeps_inbox: !arguments.no_inbox,
         publishes: match &arguments.rhythm {

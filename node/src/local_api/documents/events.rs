@@ -132,6 +132,18 @@ pub enum EventBody {
         /// A multiaddress.
         address: String,
     },
+    /// The node is reached through a relay.
+    Relayed {
+        /// The relay.
+        relay: PersonDocument,
+    },
+    /// It is not, or no more; it asks again by itself.
+    NotRelayed {
+        /// The relay.
+        relay: PersonDocument,
+        /// A sentence for people.
+        message: String,
+    },
     /// Something is wrong that the PRINCIPAL may want to mend.
     Trouble {
         /// A sentence for people.
@@ -174,6 +186,10 @@ impl EventBody {
             },
             Event::Updated { by } => Self::Updated { by: directory.person(by) },
             Event::Listening(address) => Self::Listening { address: address.to_string() },
+            Event::Relayed { relay } => Self::Relayed { relay: directory.person(relay) },
+            Event::NotRelayed { relay, why } => {
+                Self::NotRelayed { relay: directory.person(relay), message: why.clone() }
+            }
             Event::Trouble(message) => Self::Trouble { message: message.clone() },
             Event::Gap => Self::Gap,
         }
@@ -197,6 +213,8 @@ impl EventBody {
             Self::Watcher { .. } => "watcher",
             Self::Updated { .. } => "updated",
             Self::Listening { .. } => "listening",
+            Self::Relayed { .. } => "relayed",
+            Self::NotRelayed { .. } => "not-relayed",
             Self::Trouble { .. } => "trouble",
             Self::Gap => "gap",
         }

@@ -6,7 +6,7 @@ use hereabouts_protocol::identity::InboxAddress;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::mesh::handle::{MeshHandle, Stopped};
+use crate::mesh::handle::{MeshHandle, Role, Stopped};
 
 /// Which node answers, and how it is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -23,8 +23,14 @@ pub struct NodeDocument {
     pub name: String,
     /// The realm it is in.
     pub realm: String,
+    /// What it is to others in this run.
+    #[serde(default)]
+    pub roles: Vec<RoleWord>,
     /// Multiaddresses it listens on.
     pub listen: Vec<String>,
+    /// Ids of the relays through which it is reached.
+    #[serde(default)]
+    pub relayed_by: Vec<String>,
     /// The path of the socket of this API.
     pub socket: String,
     /// Counts the starts of this node.
@@ -45,6 +51,43 @@ pub struct NodeDocument {
     pub refused: BTreeMap<String, u64>,
 }
 
+/// What a node may be to others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum RoleWord {
+    /// It shows a PRESENTITY.
+    Presentity,
+    /// It keeps an INSTANT INBOX.
+    Inbox,
+    /// It keeps the records of others, and passes them on. Every node does.
+    Cache,
+    /// It relays requests and messages for two who cannot reach each other.
+    Relay,
+}
+
+impl RoleWord {
+    /// The word itself.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Presentity => "presentity",
+            Self::Inbox => "inbox",
+            Self::Cache => "cache",
+            Self::Relay => "relay",
+        }
+    }
+}
+
+impl From<Role> for RoleWord {
+    fn from(role: Role) -> Self {
+        match role {
+            Role::Presentity => Self::Presentity,
+            Role::Inbox => Self::Inbox,
+            Role::Cache => Self::Cache,
+            Role::Relay => Self::Relay,
+        }
+    }
+}
+
 impl NodeDocument {
     /// Asks the mesh that runs in this process.
     ///
@@ -61,6 +104,8 @@ impl NodeDocument {
             inbox_address: inbox.to_string(),
             name: information.display_name,
             realm: mesh.realm.to_string(),
+            roles: mesh.roles.iter().copied().map(RoleWord::from).collect(),
+            relayed_by: overview.relayed_by.iter().map(ToString::to_string).collect(),
             listen: overview.listen.iter().map(ToString::to_string).collect(),
             socket: socket.display().to_string(),
             incarnation: overview.incarnation,

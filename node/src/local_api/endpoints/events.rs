@@ -96,7 +96,9 @@ async fn frame(api: Api, logged: LoggedEvent) -> Frame {
         | Event::Delivery { .. }
         | Event::Subscriber { .. }
         | Event::Watcher { .. }
-        | Event::Updated { .. } => api.directory().await.unwrap_or_else(|_| nobody()),
+        | Event::Updated { .. }
+        | Event::Relayed { .. }
+        | Event::NotRelayed { .. } => api.directory().await.unwrap_or_else(|_| nobody()),
         Event::Appeared(_)
         | Event::Changed(_)
         | Event::Left(_)

@@ -182,6 +182,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         Overview {
             incarnation: self.node.incarnation(),
             listen: self.listen.iter().cloned().collect(),
+            relayed_by: self.relaying.held(),
             connected: self.overlay.links(),
             inbox_messages: self.node.inbox_messages(),
             refused: self.node.refused(),

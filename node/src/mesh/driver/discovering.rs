@@ -7,7 +7,7 @@ use crate::mesh::discovery::Discovered;
 
 impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     pub(super) fn discovered(&mut self, now: Timestamp, discovered: Discovered) {
-        for (peer, address) in discovered.0 {
+        for (peer, address) in discovered.0.into_iter().filter(|_| !self.relaying.only) {
             if let Some(address) = addresses::understood(&address) {
                 self.overlay.handle_discovered(now, peer, address);
             }

@@ -23,7 +23,20 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         let now = self.clock.now();
         match event {
             SwarmEvent::Behaviour(reported) => self.reported(reported),
+            SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. }
+                if endpoint.is_relayed() =>
+            {
+                tracing::debug!(peer = %peer_id, dialled = endpoint.is_dialer(), "connected by a relay");
+                self.circuit_established(now, peer_id, connection_id, &endpoint);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, connection_id, cause, endpoint, .. }
+                if endpoint.is_relayed() =>
+            {
+                tracing::debug!(peer = %peer_id, ?cause, "disconnected by a relay");
+                self.relaying.circuit_closed(connection_id);
+            }
             SwarmEvent::ConnectionEstablished { peer_id, connection_id, endpoint, .. } => {
+                self.answered(peer_id, &endpoint);
                 let address = endpoint.get_remote_address();
                 tracing::debug!(peer = %peer_id, %address, dialled = endpoint.is_dialer(), "connected");
                 let (dialled, address) = (endpoint.is_dialer(), addresses::understood(address));
@@ -39,15 +52,22 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                     self.dial_failed(now, peer, &error);
                 }
             }
+            SwarmEvent::NewListenAddr { listener_id, address } if addresses::is_circuit(&address) => {
+                self.reserved(listener_id);
+            }
             SwarmEvent::NewListenAddr { address, .. } => self.listens(address),
             SwarmEvent::ExpiredListenAddr { address, .. } => {
                 self.listen.remove(&address);
+                self.swarm.remove_external_address(&address);
                 if let Some(address) = addresses::understood(&address) {
                     self.overlay.handle_address_lost(address.ip);
                 }
                 self.addresses_changed();
             }
-            SwarmEvent::ListenerClosed { addresses, reason, .. } => {
+            SwarmEvent::ListenerClosed { listener_id, addresses, reason } => {
+                if self.reservation_closed(now, listener_id, reason.as_ref().copied()) {
+                    return;
+                }
                 for address in &addresses {
                     self.listen.remove(address);
                 }
@@ -63,14 +83,21 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     fn listens(&mut self, address: Multiaddr) {
         if self.listen.insert(address.clone()) {
+            self.relay_listens(&address);
             self.log(Event::Listening(address));
             self.addresses_changed();
         }
     }
 
     fn addresses_changed(&mut self) {
-        let addresses = addresses::published(self.listen.iter());
         self.duty.handle_moved(self.clock.now());
+        self.tell_addresses();
+    }
+
+    /// Has the record say where and through whom this node is reached.
+    pub(super) fn tell_addresses(&mut self) {
+        let listen = self.listen.iter().filter(|_| !self.relaying.only);
+        let addresses = addresses::published(listen, &self.relaying.held());
         self.node.handle(self.clock.now(), NodeInput::Addresses(addresses));
     }
 
@@ -97,7 +124,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 if !ours {
                     tracing::info!(peer = %peer_id, says = info.protocol_version, "foreign");
                 }
-                self.overlay.handle_identified(now, peer_id, connection_id, ours);
+                if !ours || !self.relaying.is_circuit(connection_id) {
+                    self.overlay.handle_identified(now, peer_id, connection_id, ours);
+                }
             }
             Reported::Identify(_) => (),
             Reported::Probe(probe::Event { peer, beat }) => {
@@ -107,6 +136,8 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 }
             }
             Reported::Discovery(discovered) => self.discovered(now, discovered),
+            Reported::Circuits(event) => tracing::debug!(?event, "circuit"),
+            Reported::Relay(event) => tracing::debug!(?event, "relay"),
             Reported::Blocked(never) | Reported::Limits(never) => match never {},
         }
     }
@@ -117,7 +148,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             gossipsub::Event::Message { propagation_source, message_id, message } => {
                 let Some(from) = Presentity::from_peer_id(&propagation_source) else {
                     let ignore = gossipsub::MessageAcceptance::Ignore;
-                    let gossip = &mut self.swarm.behaviour_mut().gossip.0;
+                    let gossip = self.swarm.behaviour_mut().gossip();
                     gossip.report_message_validation_result(&message_id, &propagation_source, ignore);
                     return;
                 };

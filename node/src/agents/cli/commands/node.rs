@@ -39,6 +39,11 @@ pub(in crate::agents::cli) async fn id(context: &Context, arguments: &IdArgument
         let mut fields = fields(&node, context);
         fields.add("presence", sanitise::line(&node.uri));
         fields.add("inbox", sanitise::line(&node.inbox_address));
+        for (index, relay) in node.relayed_by.iter().enumerate() {
+            fields.add(if index == 0 { "reached by" } else { "" }, sanitise::line(relay));
+        }
+        let roles: Vec<_> = node.roles.iter().map(|role| role.word()).collect();
+        fields.add("roles", roles.join(", "));
         fields.add("process", format!("{} (start {} of this node)", node.pid, node.incarnation));
         fields.add("links", node.connected.to_string());
         fields.print(&context.output)?;
