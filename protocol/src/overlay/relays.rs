@@ -35,6 +35,10 @@ struct Relay<L> {
     /// Who it is, once somebody answered there.
     peer: Option<PeerId>,
     linked: bool,
+    /// Whether it ever was.
+    answered: bool,
+    /// Whether it was dialled in vain.
+    unanswered: bool,
     reservation: Reservation<L>,
     tries: u32,
 }
@@ -65,6 +69,14 @@ impl<L: Copy + Eq> Relays<L> {
         }
     }
 
+    /// A dial failed at an address. Whether a relay was given there that never answered, and this is the
+    /// first time.
+    pub fn handle_unanswered(&mut self, address: Address) -> bool {
+        let is_it = |relay: &&mut Relay<L>| relay.given == Some(address) && !relay.answered;
+        let relay = self.relays.iter_mut().find(is_it);
+        relay.is_some_and(|relay| !std::mem::replace(&mut relay.unanswered, true))
+    }
+
     /// This node made a circuit through a relay that is linked.
     pub fn handle_used(&mut self, now: Timestamp, peer: PeerId) {
         if self.of(&peer).is_none() && self.relays.len() < RELAYS_MAX {
@@ -77,6 +89,7 @@ impl<L: Copy + Eq> Relays<L> {
     pub fn handle_linked(&mut self, now: Timestamp, peer: &PeerId) {
         if let Some(relay) = self.of(peer) {
             relay.linked = true;
+            relay.answered = true;
             relay.tries = 0;
             if let Reservation::None(at) = &mut relay.reservation {
                 *at = now;
@@ -99,6 +112,13 @@ impl<L: Copy + Eq> Relays<L> {
                 Some(reservation) => relay.reservation = Reservation::Asked(reservation),
                 None => relay.failed(now),
             }
+        }
+    }
+
+    /// The relay cannot be asked yet: there are two connections with it, one of which is about to be closed.
+    pub fn handle_unsettled(&mut self, now: Timestamp, peer: &PeerId) {
+        if let Some(relay) = self.of(peer) {
+            relay.reservation = Reservation::None(now + UNSETTLED_WAIT);
         }
     }
 
@@ -156,7 +176,7 @@ impl<L: Copy + Eq> Relays<L> {
 impl<L> Relay<L> {
     const fn new(peer: Option<PeerId>) -> Self {
         let reservation = Reservation::None(Timestamp::START);
-        Self { given: None, peer, linked: false, reservation, tries: 0 }
+        Self { given: None, peer, linked: false, answered: false, unanswered: false, reservation, tries: 0 }
     }
 
     fn due(&self) -> Option<Timestamp> {
@@ -187,6 +207,8 @@ pub struct Closed {
 
 const RETRY_MIN: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(60);
+/// A part of the second after which one of two connections is closed.
+const UNSETTLED_WAIT: Duration = Duration::from_millis(200);
 /// Refusals that say little.
 const REFUSED_EARLY: u32 = 2;
 
@@ -252,12 +274,23 @@ mod tests {
     }
 
     #[test]
+    fn that_a_given_relay_does_not_answer_is_said_once_and_only_before_it_ever_did() {
+        let mut relays: Relays<u8> = Relays::new([(address(1), None), (address(2), Some(relay(2)))]);
+        let unanswered = [1, 1, 9].map(|number| relays.handle_unanswered(address(number)));
+        assert_eq!(unanswered, [true, false, false]);
+        relays.handle_linked(at(0), &relay(2));
+        assert!(!relays.handle_unanswered(address(2)), "that its reservation ended is told");
+    }
+
+    #[test]
     fn what_cannot_be_asked_for_is_tried_again() {
         let mut relays: Relays<u8> = Relays::new([(address(1), Some(relay(1)))]);
         relays.handle_linked(at(0), &relay(1));
         assert_eq!(relays.poll_output(), Some(relay(1)));
         relays.handle_asked(at(0), &relay(1), None);
         assert_eq!(relays.poll_timeout(), Some(at(0) + RETRY_MIN));
+        relays.handle_unsettled(at(1), &relay(1));
+        assert_eq!(relays.poll_timeout(), Some(at(1) + UNSETTLED_WAIT));
         assert_eq!(relays.handle_closed(at(0), 3), None, "that was no reservation of a relay");
     }
 

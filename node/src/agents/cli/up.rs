@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use futures::{StreamExt, future::join_all};
-use hereabouts_protocol::presence::{information::Token, publication::Publishes};
+use hereabouts_protocol::{
+    overlay::address::RELAYS_MAX,
+    presence::{information::Token, publication::Publishes},
+};
 use jiff::Zoned;
 use serde::Serialize;
 
@@ -28,6 +31,10 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context, arguments: &UpArguments) -> Result<Exit> {
+    if arguments.relayed_by.len() > RELAYS_MAX {
+        let message = format!("a node is reached through {RELAYS_MAX} relays at the most");
+        return Err(Failure::new(Exit::Usage, "usage", message).into());
+    }
     let wishes = context.interrupt.listen()?;
     let homes = context.homes()?;
     if homes.len() > 1 && arguments.name.is_some() {

@@ -48,6 +48,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             }
             SwarmEvent::OutgoingConnectionError { peer_id, connection_id, error } => {
                 self.overlay.handle_given_failed(now, connection_id);
+                self.relay_unanswered(&error);
                 if let Some(peer) = peer_id {
                     self.dial_failed(now, peer, &error);
                 }

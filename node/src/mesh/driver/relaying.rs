@@ -9,7 +9,7 @@ use hereabouts_protocol::{
 use libp2p::{
     Multiaddr, PeerId,
     core::{ConnectedPoint, transport::ListenerId},
-    swarm::ConnectionId,
+    swarm::{ConnectionId, DialError},
 };
 
 use super::{Clock, Discovery, Driver, Event, Storage, addresses, written};
@@ -104,6 +104,23 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         }
     }
 
+    /// A dial failed, perhaps that to a relay that the PRINCIPAL gave.
+    pub(super) fn relay_unanswered(&mut self, error: &DialError) {
+        let failed: Vec<_> = match error {
+            DialError::Transport(errors) => {
+                errors.iter().map(|(address, error)| (address, causes(error))).collect()
+            }
+            DialError::WrongPeerId { address, .. } => vec![(address, "somebody else answers".to_owned())],
+            _ => Vec::new(),
+        };
+        for (address, why) in failed {
+            let given = addresses::understood(address);
+            if given.is_some_and(|given| self.relaying.relays.handle_unanswered(given)) {
+                self.log(Event::Trouble(format!("no relay at {address}: {why}; it is tried again")));
+            }
+        }
+    }
+
     pub(super) fn relay_linked(&mut self, now: Timestamp, peer: PeerId) {
         if let Some(members) = &self.relaying.members {
             members.put(peer, true);
@@ -165,6 +182,10 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     /// Asks a relay for a reservation.
     pub(super) fn reserve(&mut self, relay: PeerId) {
+        if self.overlay.is_unsettled(&relay) {
+            self.relaying.relays.handle_unsettled(self.clock.now(), &relay);
+            return;
+        }
         let at = written(self.overlay.addresses(&relay)).into_iter().next();
         let asked = at.map(|at| self.swarm.listen_on(addresses::by_relay(at, relay)));
         let reservation = asked.and_then(|asked| {
