@@ -8,7 +8,7 @@ use futures::StreamExt;
 use hereabouts::{
     mesh::{
         self, MeshConfig,
-        circuits::Relaying,
+        circuits::{RelaySettings, Relaying},
         clock::BootClock,
         discovery::Lan,
         events::{Event, EventLog, EventStream},
@@ -26,7 +26,12 @@ use hereabouts_protocol::{
     },
     node::NodeLimits,
     overlay::links::NEIGHBOURS,
-    presence::{information::Basic, publication::Publishes, record::PresenceRecord, service::ContactState},
+    presence::{
+        information::Basic,
+        publication::Publishes,
+        record::PresenceRecord,
+        service::{ContactState, PresentityView},
+    },
 };
 use libp2p::{Multiaddr, identity::Keypair};
 use tokio::task::JoinHandle;
@@ -122,9 +127,62 @@ async fn nodes_of_two_realms_never_mix() {
     let bob = Running::start(home.path(), 3, "Bob", &[address], &[]).await;
     alice.sees(bob.who(), ContactState::Present).await;
     bob.sees(alice.who(), ContactState::Present).await;
-    let names = |views: Vec<hereabouts_protocol::presence::service::PresentityView>| views.len();
+    let names = |views: Vec<PresentityView>| views.len();
     assert_eq!(names(alice.handle.presentities().await.unwrap()), 2);
     assert_eq!(names(other.handle.presentities().await.unwrap()), 1);
+}
+
+#[tokio::test]
+async fn a_reservation_is_renewed_and_whoever_is_behind_a_relay_stays_present_when_a_circuit_is_cut() {
+    let home = tempfile::tempdir().unwrap();
+    let [reservation_time, circuit_time] = [Duration::from_secs(4), Duration::from_secs(1)];
+    let serves = RelaySettings { reservation_time, circuit_time, ..RelaySettings::default() };
+    let peter = Running::relay(home.path(), 1, serves).await;
+    let bob = Running::behind(&peter.address().await, home.path(), 2, "Bob").await;
+    let alice = Running::start(home.path(), 3, "Alice", &[peter.address().await], &[]).await;
+    let mut events = alice.handle.events(None);
+    alice.reaches(&bob).await;
+    // Each circuit is cut meanwhile, and the last is made after the first reservation is over.
+    for text in ["one", "two", "three", "four"] {
+        let (_, sent) = alice.handle.send(draft(bob.who(), text, false)).await.unwrap();
+        assert_eq!(sent, Sent::Final(Delivery::Delivered), "{text}");
+        tokio::time::sleep(Duration::from_millis(1800)).await;
+    }
+    assert_eq!(bob.handle.overview().await.unwrap().relayed_by, [peter.who().peer_id()]);
+    alice.handle.shut_down().await;
+    while let Some(logged) = events.next().await {
+        let is_bob = |view: &PresentityView| view.presentity == bob.who();
+        assert!(!matches!(&logged.event, Event::Lost(view) | Event::Left(view) if is_bob(view)));
+    }
+}
+
+#[tokio::test]
+async fn a_circuit_with_too_much_in_it_is_cut_and_the_next_one_works() {
+    let home = tempfile::tempdir().unwrap();
+    let serves = RelaySettings { circuit_bytes: 12 * 1024, ..RelaySettings::default() };
+    let peter = Running::relay(home.path(), 1, serves).await;
+    let bob = Running::behind(&peter.address().await, home.path(), 2, "Bob").await;
+    let alice = Running::start(home.path(), 3, "Alice", &[peter.address().await], &[]).await;
+    alice.reaches(&bob).await;
+    let (_, sent) = alice.handle.send(draft(bob.who(), &"x".repeat(16 * 1024), false)).await.unwrap();
+    assert_eq!(sent, Sent::Final(Delivery::Indeterminate));
+    let (_, sent) = alice.handle.send(draft(bob.who(), "less", false)).await.unwrap();
+    assert_eq!(sent, Sent::Final(Delivery::Delivered));
+    alice.sees(bob.who(), ContactState::Present).await;
+}
+
+#[tokio::test]
+async fn a_relay_that_is_full_says_so_to_whoever_asks_for_a_reservation() {
+    let home = tempfile::tempdir().unwrap();
+    let peter =
+        Running::relay(home.path(), 1, RelaySettings { reservations: 0, ..RelaySettings::default() }).await;
+    let bob = Running::behind(&peter.address().await, home.path(), 2, "Bob").await;
+    let refused =
+        until(&mut bob.handle.events(None), |event| matches!(event, Event::NotRelayed { .. })).await;
+    let Event::NotRelayed { relay, why } = refused else { unreachable!() };
+    assert_eq!(relay, peter.who());
+    assert!(why.contains("limit"), "{why}");
+    assert!(bob.handle.overview().await.unwrap().relayed_by.is_empty());
 }
 
 struct Running {
@@ -145,13 +203,38 @@ impl Running {
         peers: &[Multiaddr],
         listen: &[Multiaddr],
     ) -> Self {
+        Self::start_with(realm, home, number, name, peers, listen, Relaying::default()).await
+    }
+
+    /// One that is reached through the relay there only.
+    async fn behind(relay: &Multiaddr, home: &Path, number: u8, name: &str) -> Self {
+        let by = vec![relay.try_into().unwrap()];
+        let relaying = Relaying { by, only: true, ..Relaying::default() };
+        Self::start_with("lan", home, number, name, &[], &[], relaying).await
+    }
+
+    async fn relay(home: &Path, number: u8, serves: RelaySettings) -> Self {
+        let relaying = Relaying { serves: Some(serves), ..Relaying::default() };
+        Self::start_with("lan", home, number, "Peter", &[], &[], relaying).await
+    }
+
+    async fn start_with(
+        realm: &str,
+        home: &Path,
+        number: u8,
+        name: &str,
+        peers: &[Multiaddr],
+        listen: &[Multiaddr],
+        relaying: Relaying,
+    ) -> Self {
         let key = Keypair::ed25519_from_bytes([number; 32]).unwrap();
         let (storage, restored) = Database::open(&home.join(format!("{number}.db"))).unwrap();
+        let (transport, circuits) = transport::lan_with_circuits(&key).unwrap();
         let loopback = ["/ip4/127.0.0.1/tcp/0".parse().unwrap()];
         let config = MeshConfig {
-            transport: transport::lan(&key).unwrap(),
+            transport,
             reach: transport::lan_reach(),
-            relaying: Relaying::default(),
+            relaying: Relaying { circuits: Some(circuits), ..relaying },
             key,
             realm: realm.parse::<Realm>().unwrap(),
             display_name: Some(name.to_owned()),
@@ -187,6 +270,15 @@ impl Running {
 
     async fn address(&self) -> Multiaddr {
         condition(async || self.handle.overview().await.unwrap().listen.into_iter().next()).await
+    }
+
+    /// Waits until it can ask one who is behind a relay.
+    async fn reaches(&self, other: &Self) {
+        condition(async || {
+            let fetched = self.handle.fetch(other.who()).await;
+            fetched.is_ok_and(|fetched| fetched.direct).then_some(())
+        })
+        .await;
     }
 
     async fn sees(&self, who: Presentity, state: ContactState) {

@@ -54,6 +54,7 @@ pub struct Node {
     name: String,
     client: Client,
     arguments: Vec<String>,
+    log: Option<String>,
     directory: TempDir,
     running: Option<Running>,
     up: Value,
@@ -71,6 +72,7 @@ impl Node {
             name: name.to_owned(),
             client: Client { place: place.into(), home: directory.path().join("home") },
             arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            log: None,
             directory,
             running: None,
             up: Value::Null,
@@ -212,6 +214,16 @@ impl Node {
         self.arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
     }
 
+    /// What it writes to standard error from the next start on, as `HERE_LOG` has it.
+    pub fn set_log(&mut self, directives: &str) {
+        self.log = Some(directives.to_owned());
+    }
+
+    /// What it has written there.
+    pub fn complaints(&self) -> String {
+        self.running().complaints()
+    }
+
     /// [`Client::cli`].
     ///
     /// # Panics
@@ -296,6 +308,9 @@ impl Node {
         command.args(before).args(["up", "--json", "--name", &self.name, "--home"]).arg(&self.client.home);
         if matches!(self.client.place, Place::Loopback) {
             command.args(["--no-mdns", "--listen", "/ip4/127.0.0.1/tcp/0"]);
+        }
+        if let Some(directives) = &self.log {
+            command.env("HERE_LOG", directives);
         }
         command.args(&self.arguments).stdin(Stdio::null());
         command
