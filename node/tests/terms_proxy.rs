@@ -5,19 +5,19 @@ mod lab;
 #[path = "lab/memory.rs"]
 mod memory;
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, time::Duration};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use lab::{
-    Addresses, Lab, Node, Place,
+    Addresses, Host, Lab, Node, Place,
     documents::{has_on_disk, note, subscription, texts, wait_newest, wait_note},
     entry,
 };
 
 #[test]
 fn proxy_passes_subscription_notification_message_and_fetch_and_learns_none_of_them() {
-    let Some([alice, peter, bob]) = on_a_line("trace") else { return };
+    let Some([alice, peter, bob]) = on_a_line("trace", false) else { return };
     bob.json(&["access", "block", "anybody"]);
     bob.json(&["access", "allow", alice.id()]);
     bob.json(&["set", "open", "--note", NOTE]);
@@ -52,7 +52,7 @@ fn proxy_passes_subscription_notification_message_and_fetch_and_learns_none_of_t
 
 #[test]
 fn proxy_that_dies_and_comes_back_is_used_again() {
-    let Some([alice, mut peter, bob]) = on_a_line("warn") else { return };
+    let Some([alice, mut peter, bob]) = on_a_line("warn", false) else { return };
     alice.json(&["contact", "add", "bob", bob.id()]);
     assert_eq!(alice.cli(&["send", "bob", "one"]).code, Some(DELIVERED));
     let mark = bob.lines().count();
@@ -76,6 +76,20 @@ fn proxy_that_dies_and_comes_back_is_used_again() {
     bob.json(&["set", "open", "--note", "back again"]);
     wait_note(&alice, &bob, Some("back again"));
     alice.wait_json(&["subscriptions"], "it stands", |all| all["watching"][0]["state"] == "active");
+}
+
+#[test]
+fn proxy_is_taken_at_once_where_a_firewall_swallows_what_is_dialled_and_nobody_is_suspected_for_that() {
+    let Some([alice, _peter, bob]) = on_a_line("warn", true) else { return };
+    let mark = alice.lines().count();
+    // Alice dials him again and again meanwhile, and waits seconds for an answer each time.
+    for text in ["one", "two", "three"] {
+        assert_eq!(alice.cli(&["send", "bob", text]).code, Some(DELIVERED));
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    assert_eq!(bob.cli(&["send", alice.id(), ANSWER]).code, Some(DELIVERED));
+    let of_bob = |event: &Value| event["event"] == "suspected" && event["presentity"]["id"] == bob.id();
+    assert!(!alice.lines().all().iter().skip(mark).any(of_bob));
 }
 
 #[test]
@@ -115,10 +129,10 @@ fn server_roles_of_a_process_are_listed_and_two_who_reach_each_other_need_no_rel
 #[test]
 fn ip_addresses_of_two_who_are_reached_through_a_relay_only_stay_unknown_to_each_other() {
     let Some([a, b, c]) = Lab::with_hosts(Addresses::V4) else { return };
-    let peter = Node::start(&c, "Peter", &["--no-mdns", "--relay", "--listen", LISTEN]);
+    let mut peter = Node::start(&c, "Peter", &["--no-mdns", "--relay", "--listen", LISTEN]);
     let hidden = ["--relayed-only", "--relayed-by", "/ip4/10.77.1.3/tcp/4001"];
     let alice = Node::start(&a, "Alice", &hidden);
-    let bob = Node::start(&b, "Bob", &hidden);
+    let mut bob = Node::start(&b, "Bob", &hidden);
     for (one, other) in [(&alice, &bob), (&bob, &alice), (&peter, &bob)] {
         one.wait_contact(other, "present");
     }
@@ -142,6 +156,11 @@ fn ip_addresses_of_two_who_are_reached_through_a_relay_only_stay_unknown_to_each
         assert!(memory::is_connected_with(peter.pid(), of_other));
         assert!(memory::holds(peter.pid(), &multiaddress(of_other)), "the relay knows them");
     }
+
+    // Nobody is left who had a link with Bob, and nobody else could have one.
+    peter.kill9();
+    bob.kill9();
+    alice.wait_contact(&bob, "lost");
 }
 
 /// The beginning of the multiaddress of any TCP port there, in binary.
@@ -150,14 +169,22 @@ fn multiaddress(ip: Ipv4Addr) -> Vec<u8> {
 }
 
 /// Alice and Bob, who have no route to each other, and Peter between them, a relay. Bob is reached by it and
-/// Alice knows where Peter is and no more. `directives` say what Peter logs.
-fn on_a_line(directives: &str) -> Option<[Node; 3]> {
+/// Alice knows where Peter is and no more. `directives` say what Peter logs. If they are `swallowed`, there
+/// is a route, and Peter's host drops without a word what takes it.
+fn on_a_line(directives: &str, swallowed: bool) -> Option<[Node; 3]> {
     let lab = Lab::build()?;
     let (left, right) = (lab.segment(), lab.segment());
     let (a, b) = (lab.host(&[&left], Addresses::V4), lab.host(&[&right], Addresses::V4));
     let between = lab.host(&[&left, &right], Addresses::V4);
-    let route = a.command("ip").args(["route", "get", "10.77.2.1"]).output().expect("there is ip");
-    assert!(!route.status.success(), "Alice has no route to Bob: {route:?}");
+    let ip = |host: &Host, arguments: &[&str]| {
+        host.command("ip").args(arguments).output().expect("there is ip").status.success()
+    };
+    if swallowed {
+        assert!(ip(&a, &["route", "add", "default", "via", "10.77.1.2"]));
+        assert!(ip(&b, &["route", "add", "default", "via", "10.77.2.2"]));
+    } else {
+        assert!(!ip(&a, &["route", "get", "10.77.2.1"]), "Alice has no route to Bob");
+    }
     let mut peter = Node::new(&between, "Peter", &["--no-mdns", "--relay", "--listen", LISTEN]);
     peter.set_log(directives);
     peter.restart();

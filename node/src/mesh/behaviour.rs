@@ -62,7 +62,7 @@ impl<D: Discovery> Behaviour<D> {
             .with_cache_size(0);
         Self {
             blocked: allow_block_list::Behaviour::default(),
-            limits: connection_limits::Behaviour::new(connection_limits()),
+            limits: connection_limits::Behaviour::new(connection_limits(DIRECT_PER_PEER_MAX)),
             circuits: None.into(),
             relay: None.into(),
             identify: identify::Behaviour::new(identify),
@@ -81,6 +81,9 @@ impl<D: Discovery> Behaviour<D> {
         own: PeerId,
         relay: Option<(RelaySettings, Members)>,
     ) -> Self {
+        if circuits.is_some() {
+            self.limits = connection_limits::Behaviour::new(connection_limits(2 * DIRECT_PER_PEER_MAX));
+        }
         self.circuits = circuits.into();
         self.relay = relay.map(|(settings, members)| circuits::relay(own, settings, members)).into();
         self
@@ -97,13 +100,12 @@ pub(super) fn topic(realm: &Realm) -> IdentTopic {
     IdentTopic::new(gossip_topic(realm))
 }
 
-fn connection_limits() -> connection_limits::ConnectionLimits {
+fn connection_limits(per_peer: u32) -> connection_limits::ConnectionLimits {
     connection_limits::ConnectionLimits::default()
         .with_max_pending_incoming(Some(64))
         .with_max_pending_outgoing(Some(64))
         .with_max_established(Some(CONNECTIONS_MAX))
-        // Two, since both ends may dial at the same moment; the overlay then closes one.
-        .with_max_established_per_peer(Some(2))
+        .with_max_established_per_peer(Some(per_peer))
 }
 
 fn streams<F: super::codec::Frames>(
@@ -141,6 +143,10 @@ const PRESENCE_TIMEOUT: Duration = Duration::from_secs(5);
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Messages of one sender that may be on their way to the disk at the same time.
 const STREAMS_PER_CONNECTION_MAX: usize = 256;
+/// Direct connections with one peer: two, since both ends may dial at the same moment; the overlay then
+/// closes one. Of circuits there may be as many for the same reason, and they must not be in the way of a
+/// link.
+const DIRECT_PER_PEER_MAX: u32 = 2;
 /// Connections in all. Above the number of neighbours that a node dials, so that newcomers are let in, and
 /// enough for some hundred subscribers that are no neighbours: who is told something new keeps the connection
 /// for [`IDLE_TIMEOUT`](super::IDLE_TIMEOUT).

@@ -3,12 +3,14 @@
 //! libp2p's circuit relay v2. Noise is spoken end to end over a circuit, so that the relay passes on what it
 //! cannot read, and knows who talks to whom, when and how much.
 //!
-//! **A circuit carries requests and nothing else**: FETCH, SUBSCRIBE, notices to SUBSCRIBERS, messages. It is
-//! made for a request, by whoever asks, and closed when nothing was asked for a while. It is no link: gossip,
-//! comparisons of tables, beats and probes never use one ([`super::direct`]), the overlay does not know of
-//! it, and whom a node shows as present rests on the links of others. So nothing flaps when a relay cuts a
-//! circuit: what is under way then counts as unanswered, and the next request makes the next circuit. Records
-//! get to the other side by the gossip of the nodes in between, as they do without any relay.
+//! **A circuit carries requests and nothing else**: FETCH, SUBSCRIBE, notices to SUBSCRIBERS, messages. It
+//! is made for a request, by whoever asks, and closed when nothing was asked for a while. It is no link:
+//! gossip, comparisons of tables, beats and probes never use one ([`super::direct`]), the overlay does not
+//! know of it, and whom a node shows as present rests on the links of others. So nothing flaps when a relay
+//! cuts a circuit: what is under way then counts as unanswered, and the next request makes the next circuit.
+//! That somebody behind a relay cannot be dialled is held against nobody while that relay is linked: it has
+//! the link and will speak. When the relay is lost it counts. Records get to the other side by the gossip of
+//! the nodes in between, as they do without any relay.
 //!
 //! **Decides** what a relay serves ([`RelaySettings`]), and to whom: to peers whose identify exchange says
 //! that they are of this realm. A relay is one because its PRINCIPAL says so, and none by default: it lends

@@ -337,7 +337,10 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 // It may be gone by now.
                 let _ = self.swarm.disconnect_peer_id(presentity.peer_id());
             }
-            NodeOutput::Lost(presentity) => self.overlay.handle_lost(presentity.peer_id()),
+            NodeOutput::Lost(presentity) => {
+                self.overlay.handle_lost(presentity.peer_id());
+                self.relay_lost(&presentity.peer_id());
+            }
             NodeOutput::Departed(presentity) => self.overlay.handle_departed(presentity.peer_id()),
             NodeOutput::Recall { token, key } => {
                 let recall = self.storage.was_received(key);
@@ -551,6 +554,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 }
             }
             OverlayOutput::Unreachable { peer, was_linked, refused } => {
+                if !was_linked && self.has_linked_relay(&peer) {
+                    return;
+                }
                 if let Some(presentity) = Presentity::from_peer_id(&peer) {
                     self.node.handle(now, NodeInput::Unreachable { presentity, was_linked, refused });
                 }
@@ -623,24 +629,27 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
 
     fn request(&mut self, token: RequestToken, to: Presentity, request: OutgoingRequest) {
         let peer = to.peer_id();
-        let addresses = self.ways_to(&peer);
-        if !addresses.is_empty() && !self.swarm.is_connected(&peer) {
+        let ways = self.ways_to(&peer);
+        if !ways.is_empty() && !self.swarm.is_connected(&peer) {
             // Dialled here and not by the request itself, which would ask every behaviour for further
             // addresses: mDNS remembers those of nodes that are long gone, and QUIC is slow to notice.
-            let options = DialOpts::peer_id(peer).addresses(addresses.clone()).allocate_new_port().build();
-            if let Err(error) = self.swarm.dial(options) {
+            let options = DialOpts::peer_id(peer).addresses(ways.clone()).allocate_new_port();
+            // The overlay may be dialling it where nothing answers, and knows of no circuit.
+            let is_urgent = ways.iter().any(addresses::is_circuit);
+            let options = if is_urgent { options.condition(PeerCondition::Disconnected) } else { options };
+            if let Err(error) = self.swarm.dial(options.build()) {
                 tracing::debug!(%peer, %error, "not dialled for a request");
             }
         }
         match request {
             OutgoingRequest::Presence(request) => {
                 let behaviour = &mut self.swarm.behaviour_mut().presence;
-                let id = behaviour.send_request_with_addresses(&peer, request, addresses);
+                let id = behaviour.send_request_with_addresses(&peer, request, ways);
                 self.presence_requests.insert(id, token);
             }
             OutgoingRequest::Message(request) => {
                 let behaviour = &mut self.swarm.behaviour_mut().message;
-                let id = behaviour.send_request_with_addresses(&peer, request, addresses);
+                let id = behaviour.send_request_with_addresses(&peer, request, ways);
                 self.message_requests.insert(id, token);
             }
         }

@@ -320,6 +320,11 @@ impl<C: Copy + Ord> Overlay<C> {
         self.links < self.wanted()
     }
 
+    /// Whether a peer is linked.
+    pub fn is_linked(&self, peer: &PeerId) -> bool {
+        self.peers.get(peer).is_some_and(|known| known.linked)
+    }
+
     /// Whether one of several connections with a peer is about to be closed.
     pub fn is_unsettled(&self, peer: &PeerId) -> bool {
         self.peers.get(peer).is_some_and(|known| known.connections.len() > 1)

@@ -140,6 +140,28 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
         self.relaying.relays.handle_link_down(peer);
     }
 
+    /// Whether a peer says that it is reached through somebody with whom this node is linked. That it cannot
+    /// be dialled is no news then, nor a sign that it is gone: its relay, which has a link with it, will say
+    /// so.
+    pub(super) fn has_linked_relay(&self, peer: &PeerId) -> bool {
+        self.overlay.relays(peer).iter().any(|relay| self.overlay.is_linked(relay))
+    }
+
+    /// A peer is lost, and with it perhaps the last that could say whether somebody behind it is there.
+    pub(super) fn relay_lost(&mut self, relay: &PeerId) {
+        let now = self.clock.now();
+        if !self.swarm.behaviour().circuits.is_enabled() {
+            return;
+        }
+        for peer in self.overlay.relayed_by(relay) {
+            let may_be_there = self.has_linked_relay(&peer) || self.overlay.is_linked(&peer);
+            if let (false, Some(presentity)) = (may_be_there, Presentity::from_peer_id(&peer)) {
+                let unreachable = NodeInput::Unreachable { presentity, was_linked: false, refused: false };
+                self.node.handle(now, unreachable);
+            }
+        }
+    }
+
     /// A peer's record says where and through whom it is reached.
     pub(super) fn told_addresses(&mut self, peer: PeerId, addresses: &[NodeAddress]) {
         let now = self.clock.now();
