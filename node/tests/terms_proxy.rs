@@ -34,7 +34,7 @@ fn proxy_passes_subscription_notification_message_and_fetch_and_learns_none_of_t
     assert_eq!((texts(&bob), texts(&alice)), (vec![MESSAGE.to_owned()], vec![ANSWER.to_owned()]));
 
     wait_newest(&peter, &bob);
-    let who = peter.json(&["who"]);
+    let who = peter.json(&["who", "--no-fetch"]);
     assert_eq!(entry(&who, bob.id()).map(|bob| &bob["sealed"]), Some(&json!(true)));
     let log = peter.complaints();
     assert!(log.contains("CircuitReqAccepted"), "it was Peter who passed them on");

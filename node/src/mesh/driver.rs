@@ -36,6 +36,7 @@ use hereabouts_protocol::{
         strangers::Strangers,
     },
     presence::{
+        delegates::Delegates,
         liveness::{CHECK_WAIT, Reach},
         record::Reaction,
         service::Transition,
@@ -105,6 +106,8 @@ pub(super) struct Driver<D: Discovery, S, C> {
     reaching_now: BTreeSet<Presentity>,
     senders: BTreeMap<MessageId, oneshot::Sender<Result<(MessageId, Sent), SendError>>>,
     fetchers: BTreeMap<FetchToken, (Presentity, oneshot::Sender<Result<Fetched, FetchError>>)>,
+    /// Who is to be able to update the document, while that is on its way to the disk.
+    delegates: Option<Delegates>,
     updaters: BTreeMap<UpdateToken, oneshot::Sender<Result<(), UpdateError>>>,
     watcher_fetchers: BTreeMap<WatchersToken, oneshot::Sender<Option<Vec<WatcherReport>>>>,
     timer: Option<(Timestamp, Delay)>,
@@ -183,6 +186,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             reaching_now: BTreeSet::new(),
             senders: BTreeMap::new(),
             fetchers: BTreeMap::new(),
+            delegates: None,
             updaters: BTreeMap::new(),
             watcher_fetchers: BTreeMap::new(),
             timer: None,

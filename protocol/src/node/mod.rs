@@ -223,6 +223,7 @@ impl Node {
             NodeInput::RequestFailed { token, failure } => self.request_failed(now, token, failure),
             NodeInput::Way(presentity) => {
                 self.watches.handle_way(now, presentity);
+                self.winfo_watches.handle_way(now, presentity);
                 self.outbox.handle_in_reach(now, presentity);
             }
             NodeInput::Addresses(addresses) => self.publication.handle_addresses(now, addresses),

@@ -74,8 +74,13 @@ impl WinfoSubscribers {
         if !duration.is_zero() && !known && self.subscribers.active().count() >= SUBSCRIBERS_MAX {
             return SubscriptionReport::ended(SubscriptionEvent::Noresource, Some(RETRY_NORESOURCE));
         }
-        self.told.insert(from, digest(told));
-        self.subscribers.handle_subscribe(now, from, duration, Handling::Allow)
+        let report = self.subscribers.handle_subscribe(now, from, duration, Handling::Allow);
+        if report.expires_seconds > 0 {
+            self.told.insert(from, digest(told));
+        } else {
+            self.told.remove(&from);
+        }
+        report
     }
 
     /// What is known of `watcher` has changed.
@@ -202,6 +207,11 @@ impl WinfoWatches {
     /// The presentity's node came into reach, or was restarted.
     pub fn handle_in_reach(&mut self, now: Timestamp, presentity: Presentity) {
         self.watches.handle_in_reach(now, presentity);
+    }
+
+    /// There may be a way to the presentity's node that was not there before.
+    pub fn handle_way(&mut self, now: Timestamp, presentity: Presentity) {
+        self.watches.handle_way(now, presentity);
     }
 
     /// Renews and asks again what is due.

@@ -91,7 +91,8 @@ fn one_that_ended_or_ran_out_is_told_nothing_and_the_limit_holds() {
     assert_eq!((full.event, full.retry_after_seconds), (SubscriptionEvent::Noresource, Some(900)));
     let renewed = winfo.handle_subscribe(at(4001), many(0), HOUR, &[]);
     assert_eq!(renewed.state, SubscriptionState::Active);
-    assert!(winfo.told.len() <= SUBSCRIBERS_MAX);
+    winfo.handle_subscribe(at(4002), bob, Duration::ZERO, &[]);
+    assert_eq!(winfo.told.len(), SUBSCRIBERS_MAX, "nothing is kept of those who end what they never had");
 }
 
 fn stands() -> SubscriptionReport {

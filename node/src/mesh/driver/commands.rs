@@ -164,6 +164,9 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
                 answer(reply, done.map_err(AccessRuleFailure::Storage));
             }
             AfterStorage::DelegatesSet(delegates, done, reply) => {
+                if done.is_err() || self.delegates.as_ref() == Some(&delegates) {
+                    self.delegates = None;
+                }
                 if done.is_ok() {
                     self.node.handle(now, NodeInput::Delegates(delegates));
                 }
@@ -289,12 +292,13 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
     }
 
     fn set_delegate(
-        &self,
+        &mut self,
         delegate: Presentity,
         tuples: Option<BTreeSet<Token>>,
         reply: oneshot::Sender<Result<bool, SetDelegateError>>,
     ) {
-        let mut delegates = self.node.delegates().clone();
+        // What is on its way to the disk counts already.
+        let mut delegates = self.delegates.clone().unwrap_or_else(|| self.node.delegates().clone());
         let changed = match tuples {
             Some(tuples) => delegates.put(delegate, tuples).map(|()| true),
             None => Ok(delegates.remove(&delegate)),
@@ -303,6 +307,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             answer(reply, changed.map_err(SetDelegateError::Delegate));
             return;
         }
+        self.delegates = Some(delegates.clone());
         let commit = self.storage.commit(vec![Change::Delegates(delegates.clone())], Durability::Durable);
         self.after(commit.map(|done| AfterStorage::DelegatesSet(delegates, done.map(drop), reply)));
     }
