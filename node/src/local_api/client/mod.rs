@@ -251,19 +251,19 @@ impl Client {
     /// Sets this node's own presence from PIDF.
     pub async fn set_pidf(&self, xml: Vec<u8>) -> Result<PresentityDocument, ClientError> {
         let answer = self.call(Method::PUT, "/v1/formats/pidf", Some(xml)).await?;
-        serde_json::from_slice(&answer).map_err(|error| ClientError::Unintelligible(error.to_string()))
+        from_json(&answer)
     }
 
     /// Sets all access rules from presence rules.
     pub async fn set_presence_rules(&self, xml: Vec<u8>) -> Result<AccessRulesDocument, ClientError> {
         let answer = self.call(Method::PUT, "/v1/formats/presence-rules", Some(xml)).await?;
-        serde_json::from_slice(&answer).map_err(|error| ClientError::Unintelligible(error.to_string()))
+        from_json(&answer)
     }
 
     /// Sends a message that is given as Message/CPIM.
     pub async fn send_cpim(&self, message: Vec<u8>) -> Result<SentDocument, ClientError> {
         let answer = self.call(Method::POST, "/v1/formats/cpim", Some(message)).await?;
-        serde_json::from_slice(&answer).map_err(|error| ClientError::Unintelligible(error.to_string()))
+        from_json(&answer)
     }
 
     /// This node's watchers as winfo.
@@ -308,8 +308,12 @@ impl Client {
         document: Option<&impl Serialize>,
     ) -> Result<T, ClientError> {
         let answer = self.call(method, path, document.map(to_json)).await?;
-        serde_json::from_slice(&answer).map_err(|error| ClientError::Unintelligible(error.to_string()))
+        from_json(&answer)
     }
+}
+
+fn from_json<T: serde::de::DeserializeOwned>(answer: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(answer).map_err(|error| ClientError::Unintelligible(error.to_string()))
 }
 
 fn to_json(document: &impl Serialize) -> Vec<u8> {

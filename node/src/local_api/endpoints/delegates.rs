@@ -43,7 +43,9 @@ pub(super) async fn put_delegate(
     Document(delegate): Document<PutDelegate>,
 ) -> Result<Json<DelegatesDocument>, ErrorBody> {
     let presentity = api.directory().await?.resolve(&who)?;
-    api.mesh.set_delegate(presentity, Some(delegate.tuples()?)).await?;
+    let tuples =
+        delegate.tuples().map_err(|error| ErrorBody::new(ErrorCode::BadRequest, error.to_string()))?;
+    api.mesh.set_delegate(presentity, Some(tuples)).await?;
     all(&api).await
 }
 
