@@ -63,8 +63,7 @@ impl Node {
     pub(super) fn winfo_round(&mut self, now: Timestamp) -> bool {
         let Some((changed, subscribers)) = self.winfo_subscribers.take_round(now) else { return false };
         let own = self.presentity();
-        let all: Vec<_> = self.watcher_information.iter(now).collect();
-        let seen = all.into_iter().filter(|(who, _)| changed.contains(who));
+        let seen = self.watcher_information.iter(now).filter(|(who, _)| changed.contains(who));
         for watcher in seen.map(|(who, watcher)| WatcherReport::new(*who, watcher)) {
             let notice = Notice::Watcher { of: own, watcher, gone: false };
             self.outputs.push_back(NodeOutput::Notice(notice));

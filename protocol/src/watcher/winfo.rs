@@ -24,6 +24,7 @@ use super::{
     notifications::Notifications,
     subscribers::Subscribers,
     subscription::{SubscriptionEvent, SubscriptionReport},
+    watcher_information::WATCHERS_MAX,
     watches::{WatchReason, Watches},
 };
 use crate::{
@@ -85,15 +86,16 @@ impl WinfoSubscribers {
 
     /// What is known of `watcher` has changed.
     pub fn handle_changed(&mut self, now: Timestamp, watcher: Presentity) {
-        self.changed.insert(watcher);
-        let soonest = self.last_round.map_or(now, |last| now.max(last + ROUND_INTERVAL));
-        self.round_at.get_or_insert(soonest);
+        // There are no more to tell of than are kept.
+        if self.changed.len() < WATCHERS_MAX {
+            self.changed.insert(watcher);
+        }
+        self.plan_round(now);
     }
 
     /// Others may see it now than before.
     pub fn handle_rules(&mut self, now: Timestamp) {
-        let soonest = self.last_round.map_or(now, |last| now.max(last + ROUND_INTERVAL));
-        self.round_at.get_or_insert(soonest);
+        self.plan_round(now);
     }
 
     /// If a round is due: whose entries have changed since the last one, and who is to be told if
@@ -142,6 +144,11 @@ impl WinfoSubscribers {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         let machines = [self.subscribers.poll_timeout(), self.notifications.poll_timeout(), self.round_at];
         machines.into_iter().flatten().min()
+    }
+
+    fn plan_round(&mut self, now: Timestamp) {
+        let soonest = self.last_round.map_or(now, |last| now.max(last + ROUND_INTERVAL));
+        self.round_at.get_or_insert(soonest);
     }
 }
 
