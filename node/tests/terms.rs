@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use lab::{
     Addresses, Lab, Node, Place, contact_state,
     documents::{has_on_disk, note, status, subscriber, subscription, texts, tuple, wait_newest, wait_note},
-    entry, have_all_sight, start_together,
+    entry, have_all_sight, on_a_segment, start_together,
 };
 use wiretap::Wiretap;
 
@@ -366,14 +366,6 @@ fn ports(node: &Node, protocol: &str, state: &str) -> Vec<u16> {
         (columns.get(3) == Some(&state)).then(|| u16::from_str_radix(port, 16).ok())?
     };
     table.lines().filter_map(port).collect()
-}
-
-/// Alice, Bob and Carol on three hosts of one segment, who found each other.
-fn on_a_segment() -> Option<[Node; 3]> {
-    let [a, b, c] = Lab::with_hosts(Addresses::V4)?;
-    let nodes = start_together(&[(&a, "Alice"), (&b, "Bob"), (&c, "Carol")]);
-    have_all_sight(&nodes);
-    Some(nodes.try_into().expect("three were started"))
 }
 
 const NOTE: &str = "marker: in the attic until nine";

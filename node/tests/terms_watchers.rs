@@ -13,7 +13,7 @@ use lab::{
         has_on_disk, kind, note, status, subscriber, subscription, texts, tuple, wait_newest, wait_note,
         watcher,
     },
-    entry, have_all_sight, start_together,
+    entry, have_all_sight, on_a_segment, start_together,
 };
 
 #[test]
@@ -275,14 +275,6 @@ fn presence_service_gives_the_last_state_of_one_who_was_killed_to_those_who_hold
     let who = carol.json(&["who", "--no-fetch"]);
     assert_eq!((status(&who, &bob), note(&who, &bob)), (None, None), "caches decide nothing for bob");
     assert!(!has_on_disk(&carol, NOTE));
-}
-
-/// Alice, Bob and Carol on three hosts of one segment, who found each other.
-fn on_a_segment() -> Option<[Node; 3]> {
-    let [a, b, c] = Lab::with_hosts(Addresses::V4)?;
-    let nodes = start_together(&[(&a, "Alice"), (&b, "Bob"), (&c, "Carol")]);
-    have_all_sight(&nodes);
-    Some(nodes.try_into().expect("three were started"))
 }
 
 const NOTE: &str = "marker: in the attic until nine";

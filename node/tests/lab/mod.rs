@@ -47,7 +47,9 @@ mod process;
 use std::time::Duration;
 
 pub use network::{Addresses, HOSTS_PER_SEGMENT_MAX, Host, Lab, SEGMENTS_MAX, Segment};
-pub use node::{Client, Node, Output, Place, contact_state, entry, have_all_sight, start_together};
+pub use node::{
+    Client, Node, Output, Place, contact_state, entry, have_all_sight, on_a_segment, start_together,
+};
 pub use process::{Lines, Running};
 
 /// How long a test waits for a condition before it fails. Generous: on a busy machine the programs under

@@ -431,6 +431,19 @@ pub fn start_together(hosts_and_names: &[(&Host, &str)]) -> Vec<Node> {
     nodes
 }
 
+/// Alice, Bob and Carol on three hosts of one segment, who found each other; nothing where
+/// there can be no hosts.
+///
+/// # Panics
+///
+/// If they do not come up or do not find each other.
+pub fn on_a_segment() -> Option<[Node; 3]> {
+    let [a, b, c] = super::Lab::with_hosts(super::Addresses::V4)?;
+    let nodes = start_together(&[(&a, "Alice"), (&b, "Bob"), (&c, "Carol")]);
+    have_all_sight(&nodes);
+    Some(nodes.try_into().expect("three were started"))
+}
+
 /// Waits until each of `nodes` shows all others as present.
 ///
 /// # Panics
