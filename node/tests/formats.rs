@@ -6,6 +6,7 @@ mod lab;
 use std::fs;
 
 use lab::{Node, Place, entry};
+use serde_json::{Value, json};
 
 #[test]
 fn presence_is_written_as_pidf_and_read_with_what_nobody_knows_kept() {
@@ -32,6 +33,35 @@ fn presence_is_written_as_pidf_and_read_with_what_nobody_knows_kept() {
     fs::write(&file, "<presence").unwrap();
     let refused = alice.cli(&["set", "--pidf", file.to_str().unwrap()]);
     assert_eq!((refused.code, &refused.json["error"]["code"]), (Some(1), &"invalid-presence".into()));
+}
+
+#[test]
+fn user_input_is_set_shown_written_as_rpid_and_given_by_degrees() {
+    let [alice, bob] = acquainted();
+    let idle = ["set", "--user-input", "idle", "--idle-after", "5m", "--last-input", "2026-01-01T08:00:00Z"];
+    bob.json(&idle);
+    let shown = |bob: &Node, what: &str, input: Value| {
+        alice.wait_json(&["fetch", bob.id()], what, |fetched| fetched["user_input"] == input);
+    };
+    let last = "2026-01-01T08:00:00.000Z";
+    shown(&bob, "all of it", json!({"state": "idle", "idle_threshold_seconds": 300, "last_input": last}));
+    let pidf = alice.cli(&["fetch", bob.id(), "--format", "pidf"]).stdout;
+    let element = format!("<rp:user-input idle-threshold=\"300\" last-input=\"{last}\">idle</rp:user-input>");
+    assert!(pidf.contains(&element), "{pidf}");
+
+    bob.json(&["access", "allow", "strangers", "--user-input", "bare"]);
+    shown(&bob, "its state", json!({"state": "idle", "idle_threshold_seconds": null, "last_input": null}));
+    bob.json(&["set", "open", "--note", "here"]);
+    shown(
+        &bob,
+        "a status leaves it",
+        json!({"state": "idle", "idle_threshold_seconds": null, "last_input": null}),
+    );
+    bob.json(&["access", "allow", "strangers", "--without", "user-input"]);
+    shown(&bob, "nothing", Value::Null);
+    bob.json(&["access", "forget", "strangers"]);
+    bob.json(&["set", "--user-input", "none"]);
+    assert_eq!(bob.json(&["fetch", bob.id()])["user_input"], Value::Null);
 }
 
 #[test]

@@ -250,6 +250,30 @@ fn visibility_rules_hide_a_watcher_from_others_and_never_from_whom_it_watches() 
 }
 
 #[test]
+fn visibility_rules_that_hide_a_watcher_let_the_presentity_refuse_it() {
+    let Some([alice, bob, carol]) = on_a_segment() else { return };
+    let rules = bob.json(&["access", "allow", "strangers", "--visible-only"]);
+    assert_eq!((&rules["strangers"]["visible_only"], &rules["clear"]), (&json!(true), &json!(null)));
+    bob.json(&["set", "open", "--note", NOTE]);
+    alice.json(&["contact", "add", "bob", bob.id()]);
+    carol.json(&["contact", "add", "bob", bob.id()]);
+    wait_note(&alice, &bob, Some(NOTE));
+    wait_note(&carol, &bob, Some(NOTE));
+
+    alice.json(&["visibility", "hide", "--from", carol.id()]);
+    bob.wait_json(&["watchers"], "alice is refused", |seen| {
+        watcher(seen, &alice).is_some_and(|alice| alice["event"] == "rejected")
+    });
+    assert_eq!(alice.cli(&["fetch", bob.id()]).code, Some(NOT_ALLOWED));
+    bob.json(&["set", "open", "--note", "after"]);
+    wait_note(&carol, &bob, Some("after"));
+    wait_note(&alice, &bob, None);
+
+    alice.json(&["visibility", "unhide"]);
+    wait_note(&alice, &bob, Some("after"));
+}
+
+#[test]
 fn presence_service_gives_the_last_state_of_one_who_was_killed_to_those_who_hold_its_key() {
     let Some([mut alice, mut bob, carol]) = on_a_segment() else { return };
     bob.json(&["access", "block", "anybody"]);

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io::Write as _,
+    num::NonZeroU32,
     process::{Command, Stdio},
 };
 
@@ -21,6 +22,7 @@ use hereabouts_protocol::{
             ACTIVITIES, Basic, CommunicationAddress, Extensions, FURTHER_STATUS_VALUES, Note,
             OtherPresenceMarkup, PresenceInformation, PresenceTuple, Status, Token,
         },
+        user_input::{InputState, UserInput, UserInputGrant},
     },
     time::UnixTime,
     watcher::{
@@ -506,11 +508,24 @@ fn extensions() -> impl Strategy<Value = Extensions> {
     collection::vec(prop_oneof![any, kept(), kept()], 0..4).prop_map(Extensions::from_iter)
 }
 
+fn user_input() -> impl Strategy<Value = UserInput> {
+    let state = select(vec![InputState::Active, InputState::Idle]);
+    (state, option::of(1..=u32::MAX), option::of(time())).prop_map(|(state, threshold, last_input)| {
+        UserInput { state, idle_threshold_seconds: threshold.and_then(NonZeroU32::new), last_input }
+    })
+}
+
 fn markup() -> impl Strategy<Value = OtherPresenceMarkup> {
     let language = prop_oneof![Just("en".to_owned()), Just("en-GB".to_owned()), text()];
     let note = (text(), option::of(language)).prop_map(|(text, language)| Note { text, language });
-    (option::of(note), tokens(), option::of(time()), extensions()).prop_map(
-        |(note, activities, until, extensions)| OtherPresenceMarkup { note, activities, until, extensions },
+    (option::of(note), tokens(), option::of(time()), option::of(user_input()), extensions()).prop_map(
+        |(note, activities, until, user_input, extensions)| OtherPresenceMarkup {
+            note,
+            activities,
+            until,
+            user_input,
+            extensions,
+        },
     )
 }
 
@@ -619,11 +634,14 @@ fn access_rules() -> impl Strategy<Value = AccessRules> {
     let handlings =
         [Handling::Block, Handling::Confirm, Handling::PoliteBlock, Handling::Allow, Handling::Allow];
     let tuples = option::of(collection::btree_set(token(), 0..3));
-    let rule = (select(handlings.to_vec()), tuples, any::<[bool; 6]>()).prop_map(
-        |(handling, tuples, [watchers, notes, activities, addresses, until, extensions])| AccessRule {
-            handling,
-            watchers,
-            grants: Transformations { tuples, notes, activities, addresses, until, extensions },
+    use UserInputGrant::{Bare, Full, Thresholds, Withheld};
+    let user_input = select(vec![Withheld, Bare, Thresholds, Full]);
+    let rule = (select(handlings.to_vec()), tuples, any::<[bool; 7]>(), user_input).prop_map(
+        |(handling, tuples, flags, user_input)| {
+            let [watchers, visible_only, notes, activities, addresses, until, extensions] = flags;
+            let grants =
+                Transformations { tuples, notes, activities, addresses, until, user_input, extensions };
+            AccessRule { handling, watchers, visible_only, grants }
         },
     );
     collection::vec((audience, rule), 0..5).prop_map(|set| {

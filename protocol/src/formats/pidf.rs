@@ -11,6 +11,7 @@
 //! | display name | `c:display-name` of the person (RFC 4482) |
 //! | activities of the document | `rp:activities` of the person; of a tuple `h:activities` |
 //! | until | `until` of `rp:activities`, or else `h:until` |
+//! | user input | `rp:user-input` of the person or tuple |
 //! | extensions | `h:extension`, in base64 |
 //!
 //! `h` is [`EXTENSION_NAMESPACE`]. An activity that RPID does not know becomes `rp:other`; `lunch` (missing
@@ -30,7 +31,10 @@
 //! RFC 2778 does. Limits: [`DOCUMENT_BYTES_MAX`] for import, and those of
 //! [`PresenceInformation::check`]. A document that fits into a record is never too long.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use data_encoding::BASE64;
 
@@ -40,9 +44,12 @@ use super::{
 };
 use crate::{
     identity::{Presentity, Realm},
-    presence::information::{
-        ACTIVITIES, Basic, CommunicationAddress, Extensions, Note, OtherPresenceMarkup, PresenceInformation,
-        PresenceTuple, Status, Token,
+    presence::{
+        information::{
+            ACTIVITIES, Basic, CommunicationAddress, Extensions, Note, OtherPresenceMarkup,
+            PresenceInformation, PresenceTuple, Status, Token,
+        },
+        user_input::{InputState, UserInput},
     },
     time::UnixTime,
 };
@@ -89,6 +96,7 @@ pub fn export(
         note: markup.note.is_some(),
         display_name: !information.display_name.is_empty(),
         activities: !markup.activities.is_empty(),
+        user_input: markup.user_input.is_some(),
     };
     let kept = Kept::of(&markup.extensions, Place::DOCUMENT, written);
     if let Some(note) = &markup.note {
@@ -192,6 +200,7 @@ impl Place {
             (Self::Presence | Self::Tuple, PIDF, "note")
             | (Self::Presence, DATA_MODEL, "person")
             | (Self::Person, DATA_MODEL, "note")
+            | (Self::Tuple | Self::Person, RPID, "user-input")
             | (Self::Person, RPID, "activities")
             | (Self::Person, CIPID, "display-name") => Role::ModelledOnce,
             (Self::Status, JABBER, "show") if SHOWS.contains(&element.text.trim()) => Role::Modelled,
@@ -214,6 +223,7 @@ struct Written {
     note: bool,
     display_name: bool,
     activities: bool,
+    user_input: bool,
 }
 
 /// The extensions that are elements of other documents, by place, and those that are not.
@@ -274,6 +284,7 @@ fn is_kept<'e>(name: &str, value: &'e [u8], place: Place, written: Written) -> O
         (Place::Presence | Place::Tuple, PIDF_NOTE) | (Place::Person, DATA_MODEL_NOTE) => written.note,
         (Place::Person, DISPLAY_NAME) => written.display_name,
         (Place::Person, RPID_ACTIVITIES) => written.activities,
+        (Place::Tuple | Place::Person, RPID_USER_INPUT) => written.user_input,
         _ => true,
     };
     let all_kept = |elements: &[Element<'_>]| {
@@ -291,7 +302,12 @@ fn is_kept<'e>(name: &str, value: &'e [u8], place: Place, written: Written) -> O
 
 fn write_tuple(out: &mut Writer, tuple: &PresenceTuple, at: &str) {
     let PresenceTuple { id, status, communication_address, markup } = tuple;
-    let written = Written { note: markup.note.is_some(), display_name: false, activities: false };
+    let written = Written {
+        note: markup.note.is_some(),
+        display_name: false,
+        activities: false,
+        user_input: markup.user_input.is_some(),
+    };
     let kept = Kept::of(&markup.extensions, Place::TUPLE, written);
     out.open("tuple", &[("id", &format!("{TUPLE_ID_PREFIX}{id}"))]);
     write_status(out, status, &kept);
@@ -299,6 +315,7 @@ fn write_tuple(out: &mut Writer, tuple: &PresenceTuple, at: &str) {
         out.leaf("h:activities", &[], &words(&markup.activities));
     }
     write_until(out, markup.until);
+    write_user_input(out, markup.user_input);
     let uri = communication_address.as_ref().filter(|address| is_uri(&address.contact));
     if let Some(CommunicationAddress { means, contact }) = communication_address {
         if uri.is_none() {
@@ -353,6 +370,7 @@ fn write_person(out: &mut Writer, information: &PresenceInformation, kept: &Kept
     } else {
         write_activities(out, markup, kept);
     }
+    write_user_input(out, markup.user_input);
     write_exact_note(out, markup.note.as_ref());
     kept.write_extensions(out, false);
     kept.write(out, Place::Person, OTHERS);
@@ -397,6 +415,17 @@ fn write_until(out: &mut Writer, until: Option<UnixTime>) {
     if let Some(until) = until {
         out.leaf("h:until", &[], &date_time::format(until));
     }
+}
+
+fn write_user_input(out: &mut Writer, input: Option<UserInput>) {
+    let Some(UserInput { state, idle_threshold_seconds, last_input }) = input else { return };
+    let threshold = idle_threshold_seconds.map(|seconds| seconds.to_string());
+    let last_input = last_input.map(date_time::format);
+    let attributes: Vec<_> = [("idle-threshold", &threshold), ("last-input", &last_input)]
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value.as_deref()?)))
+        .collect();
+    out.leaf("rp:user-input", &attributes, state.as_str());
 }
 
 fn write_note(out: &mut Writer, note: &Note) {
@@ -479,6 +508,7 @@ impl Import {
                 (PIDF, "contact") if contact.is_none() => contact = Some(child),
                 (PIDF, "timestamp") => self.timestamp(child)?,
                 (PIDF, "note") => markup.note = Some(note(child)?),
+                (RPID, _) => markup.user_input = Some(user_input(child)?),
                 (PIDF, _) => return Err(element.unexpected(child)),
                 (_, "means") => means = Some(child.content(A_WORD, |text| text.parse().ok())?),
                 _ => own_markup(child, &mut markup)?,
@@ -557,6 +587,7 @@ impl Import {
             children.into_iter().partition(|child| *child.namespace == *EXTENSION_NAMESPACE);
         for child in others {
             match (&*child.namespace, child.local.as_str()) {
+                (RPID, "user-input") => markup.user_input = Some(user_input(child)?),
                 (RPID, _) => self.activities(child, markup)?,
                 (CIPID, _) => child.only_text()?.clone_into(display_name),
                 (_, "note") => markup.note = Some(note(child)?),
@@ -606,6 +637,24 @@ fn own_markup(element: &Element<'_>, markup: &mut OtherPresenceMarkup) -> Result
         _ => {}
     }
     Ok(())
+}
+
+fn user_input(element: &Element<'_>) -> Result<UserInput, FormatError> {
+    let state = element.content("active or idle", |text| match text {
+        "active" => Some(InputState::Active),
+        "idle" => Some(InputState::Idle),
+        _ => None,
+    })?;
+    let threshold = element.attribute("idle-threshold").map(|_| {
+        element.attribute_as("idle-threshold", "a number of seconds", |text| text.parse::<NonZeroU32>().ok())
+    });
+    let last_input = element.attribute("last-input");
+    let last_input = last_input.map(|_| element.attribute_as("last-input", A_TIME, date_time::parse));
+    Ok(UserInput {
+        state,
+        idle_threshold_seconds: threshold.transpose()?,
+        last_input: last_input.transpose()?,
+    })
 }
 
 fn note(element: &Element<'_>) -> Result<Note, FormatError> {
@@ -726,6 +775,7 @@ const PERSON_NOTE: &str = "person/{urn:ietf:params:xml:ns:pidf:data-model}note";
 const ACTIVITIES_NOTE: &str = "activities/{urn:ietf:params:xml:ns:pidf:rpid}note";
 const ACTIVITIES_OTHER: &str = "activities/{urn:ietf:params:xml:ns:pidf:rpid}other";
 const DISPLAY_NAME: &str = "{urn:ietf:params:xml:ns:pidf:cipid}display-name";
+const RPID_USER_INPUT: &str = "{urn:ietf:params:xml:ns:pidf:rpid}user-input";
 const RPID_ACTIVITIES: &str = "{urn:ietf:params:xml:ns:pidf:rpid}activities";
 
 const NOTES: bool = true;

@@ -17,9 +17,10 @@
 //! passed over in silence, and that all three classes are there, so that none is open by default.
 //!
 //! Lost for other readers: that COMMUNICATION ADDRESSES are withheld (RFC 5025 gives them with each tuple),
-//! that watchers may see each other, grants that lie dormant in a rule that does not allow, and who will be a
-//! contact later. *until* and extensions are `provide-unknown-attribute`s of our elements, where not
-//! everything is granted. Lost in an import: the list of contacts, which is that of the petnames.
+//! that watchers may see each other or are refused if they hide, grants that lie dormant in a rule that does
+//! not allow, and who will be a contact later. *until* and extensions are `provide-unknown-attribute`s of our
+//! elements, where not everything is granted. Lost in an import: the list of contacts, which is that of the
+//! petnames.
 //!
 //! Source: RFC 5025, RFC 4745. Deviation: rules without an `h:access-rule` are refused, since their meaning
 //! depends on all of them together. Limits: [`LIST_BYTES_MAX`], and those of [`AccessRules::put`].
@@ -37,6 +38,7 @@ use crate::{
     presence::{
         access_rules::{AccessRule, AccessRules, Audience, Handling, Transformations},
         information::Token,
+        user_input::UserInputGrant,
     },
 };
 
@@ -160,17 +162,19 @@ fn write_said(out: &mut Writer, audience: &Audience, rule: &AccessRule, rules: &
 
 fn write_exact(out: &mut Writer, audience: &Audience, rule: &AccessRule) {
     let word = |grants: bool| if grants { "true" } else { "false" };
-    let AccessRule { handling, grants, watchers } = rule;
+    let AccessRule { handling, grants, watchers, visible_only } = rule;
     let tuples =
         grants.tuples.as_ref().map(|ids| ids.iter().map(Token::as_str).collect::<Vec<_>>().join(" "));
     let mut attributes = vec![
         ("audience", audience_word(audience)),
         ("handling", handling_word(*handling)),
         ("watchers", word(*watchers)),
+        ("visible-only", word(*visible_only)),
         ("notes", word(grants.notes)),
         ("activities", word(grants.activities)),
         ("addresses", word(grants.addresses)),
         ("until", word(grants.until)),
+        ("user-input", user_input_word(grants.user_input)),
         ("extensions", word(grants.extensions)),
     ];
     if let Some(tuples) = &tuples {
@@ -194,8 +198,8 @@ fn write_granted(out: &mut Writer, granted: &Transformations) {
     out.open("pr:provide-persons", &[]);
     out.empty("pr:all-persons", &[]);
     out.close();
-    let Transformations { notes, activities, until, extensions, .. } = *granted;
-    if notes && activities && until && extensions {
+    let Transformations { notes, activities, until, user_input, extensions, .. } = *granted;
+    if notes && activities && until && user_input == UserInputGrant::Full && extensions {
         out.empty("pr:provide-all-attributes", &[]);
         return;
     }
@@ -216,6 +220,9 @@ fn write_granted(out: &mut Writer, granted: &Transformations) {
     if activities {
         unknown(EXTENSION_NAMESPACE, &["activities"]);
         out.leaf("pr:provide-activities", &[], "true");
+    }
+    if user_input != UserInputGrant::Withheld {
+        out.leaf("pr:provide-user-input", &[], user_input_word(user_input));
     }
     if notes {
         out.leaf("pr:provide-note", &[], "true");
@@ -259,9 +266,13 @@ fn rule(element: &Element<'_>) -> Result<(Audience, AccessRule), FormatError> {
         activities: granted("activities")?,
         addresses: granted("addresses")?,
         until: granted("until")?,
+        user_input: exact.attribute_as("user-input", "false, bare, thresholds or full", |text| {
+            USER_INPUT_GRANTS.into_iter().find(|grant| user_input_word(*grant) == text)
+        })?,
         extensions: granted("extensions")?,
     };
-    Ok((audience, AccessRule { handling, grants, watchers: granted("watchers")? }))
+    let (watchers, visible_only) = (granted("watchers")?, granted("visible-only")?);
+    Ok((audience, AccessRule { handling, grants, watchers, visible_only }))
 }
 
 /// The watcher that the `identity` of a rule names.
@@ -358,6 +369,18 @@ const fn handling_word(handling: Handling) -> &'static str {
     }
 }
 
+/// RFC 5025 section 3.3.2.13.
+const fn user_input_word(grant: UserInputGrant) -> &'static str {
+    match grant {
+        UserInputGrant::Withheld => "false",
+        UserInputGrant::Bare => "bare",
+        UserInputGrant::Thresholds => "thresholds",
+        UserInputGrant::Full => "full",
+    }
+}
+
+const USER_INPUT_GRANTS: [UserInputGrant; 4] =
+    [UserInputGrant::Withheld, UserInputGrant::Bare, UserInputGrant::Thresholds, UserInputGrant::Full];
 const WATCHER: &str = "watcher";
 const COMMON_POLICY: &str = "urn:ietf:params:xml:ns:common-policy";
 const NAMESPACES: [(&str, &str); 3] = [

@@ -3,7 +3,7 @@ use proptest::{collection, option, prelude::*, sample::select};
 use super::*;
 use crate::{
     presence::access_rules::AccessRuleError,
-    testing::{alice, bob, keypair, presentity},
+    testing::{alice, arbitrary::user_input_grant, bob, keypair, presentity},
 };
 
 const PRES_RULES: &str = "urn:ietf:params:xml:ns:pres-rules";
@@ -184,10 +184,21 @@ fn matches(rule: &Element<'_>, id: Option<&str>) -> bool {
 }
 
 fn flatten(element: &Element<'_>, into: &mut BTreeSet<String>) {
+    // Of enumerated permissions the highest counts, so that each has the lower ones in it.
+    let levels = ["bare", "thresholds", "full"];
+    let of_user_input = |highest: &str| {
+        let up_to = levels.iter().position(|level| *level == highest).map_or(0, |place| place + 1);
+        levels.into_iter().take(up_to).map(|level| format!("user-input {level}"))
+    };
     if element.local == "provide-all-attributes" {
         for name in ["notes", "activities", "until", "extensions"] {
             into.insert(name.to_owned());
         }
+        into.extend(of_user_input("full"));
+    }
+    if element.local == "provide-user-input" {
+        into.extend(of_user_input(&element.text));
+        return;
     }
     let name = element.attribute("name").unwrap_or(&element.local);
     let name = match name {
@@ -232,11 +243,24 @@ fn rule() -> impl Strategy<Value = AccessRule> {
     let handlings =
         [Handling::Block, Handling::Confirm, Handling::PoliteBlock, Handling::Allow, Handling::Allow];
     let token = select(vec!["a", "b"]).prop_map(|text| text.parse::<Token>().unwrap());
-    (select(handlings.to_vec()), option::of(collection::btree_set(token, 0..3)), any::<[bool; 6]>()).prop_map(
-        |(handling, tuples, [watchers, notes, activities, addresses, until, extensions])| AccessRule {
-            handling,
-            watchers,
-            grants: Transformations { tuples, notes, activities, addresses, until, extensions },
+    let tuples = option::of(collection::btree_set(token, 0..3));
+    (select(handlings.to_vec()), tuples, any::<[bool; 6]>(), user_input_grant()).prop_map(
+        |(handling, tuples, [watchers, notes, activities, addresses, until, extensions], user_input)| {
+            AccessRule {
+                handling,
+                watchers,
+                // Other readers know nothing of it.
+                visible_only: false,
+                grants: Transformations {
+                    tuples,
+                    notes,
+                    activities,
+                    addresses,
+                    until,
+                    user_input,
+                    extensions,
+                },
+            }
         },
     )
 }
@@ -260,7 +284,7 @@ proptest! {
         let root = xml::parse(&xml, LIST_BYTES_MAX).unwrap();
         for number in 0..6 {
             let who = watcher(number);
-            let decided = rules.decide(who, contacts.contains(&who));
+            let decided = rules.decide(who, contacts.contains(&who), false);
             let by_rfc = granted_by_the_rfc(&root, Some(&who.pres_uri(&Realm::default())));
             prop_assert_eq!(plain(by_rfc), plain(granted_here(decided)), "{} {}", number, xml);
         }

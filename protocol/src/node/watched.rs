@@ -64,7 +64,8 @@ impl Node {
 
     fn apply_rules(&mut self, now: Timestamp, rules: AccessRules) {
         let petnames = &self.petnames;
-        let rule = |who: &Presentity| rules.decide(*who, petnames.names(who));
+        let seen = &self.watcher_information;
+        let rule = |who: &Presentity| rules.decide(*who, petnames.names(who), seen.hides(who));
         let published = self.publication.handle_rules(now, rules.clone(), |who| rule(who).view());
         self.subscribers.handle_rules(now, |who| rule(who).handling);
         self.winfo_subscribers.handle_rules(now);
@@ -88,7 +89,7 @@ impl Node {
     }
 
     pub(super) fn access_rule(&self, who: &Presentity) -> &AccessRule {
-        self.access_rules().decide(*who, self.petnames.names(who))
+        self.access_rules().decide(*who, self.petnames.names(who), self.watcher_information.hides(who))
     }
 
     /// The key to what `who` may see, if that is sealed.
@@ -102,6 +103,13 @@ impl Node {
         let view = self.access_rule(&who).view()?;
         self.subscribers.handle_shown(&who, &view);
         self.publication.views_mut().release(who, &view)
+    }
+
+    /// Who is given nothing any more keeps no key to what is published later.
+    fn take_back(&mut self, who: &Presentity) {
+        if self.access_rule(who).view().is_none() {
+            self.publication.views_mut().handle_refused(who);
+        }
     }
 
     /// FETCH of this node's own presentity, or of what it knows of another.
@@ -121,13 +129,15 @@ impl Node {
             return PresenceResponse::Fetched { record: None, answer };
         }
         self.publication.handle_asked(now);
+        self.watcher_information.handle_asked(now, from, bounded(visible_to));
         let answer = match self.handling(&from) {
             Handling::Block => FetchAnswer::Refused,
             Handling::Confirm => FetchAnswer::Unconfirmed,
             Handling::PoliteBlock | Handling::Allow => FetchAnswer::Granted { key: self.release(from) },
         };
         let given = matches!(answer, FetchAnswer::Granted { .. });
-        self.watcher_information.handle_fetch(now, from, given, bounded(visible_to));
+        self.watcher_information.handle_fetch(now, from, given);
+        self.take_back(&from);
         let record = given.then(|| self.told(now, &presentity)).flatten();
         PresenceResponse::Fetched { record, answer }
     }
@@ -149,10 +159,14 @@ impl Node {
             return PresenceResponse::Subscribed { subscription, record: None, key: None };
         }
         self.publication.handle_asked(now);
+        if !asked.is_zero() {
+            self.watcher_information.handle_asked(now, from, bounded(visible_to));
+        }
         let subscription = self.subscribers.handle_subscribe(now, from, asked, self.handling(&from));
         let given = subscription.state == SubscriptionState::Active;
         if !asked.is_zero() {
-            self.watcher_information.handle_subscribe(now, from, given, bounded(visible_to));
+            self.watcher_information.handle_subscribe(from, given);
+            self.take_back(&from);
             if subscription.state == SubscriptionState::Terminated {
                 self.watcher_information.handle_state(now, from, subscription.state, subscription.event);
             }

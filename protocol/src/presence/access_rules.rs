@@ -28,6 +28,7 @@ use super::{
         Token,
     },
     record::SEALED_VIEWS_MAX,
+    user_input::UserInputGrant,
 };
 use crate::identity::Presentity;
 
@@ -100,21 +101,23 @@ impl AccessRules {
         gone.chain(new.map(|(audience, rule)| (*audience, Some(rule.clone())))).collect()
     }
 
-    /// The rule that holds for one who asks.
+    /// The rule that holds for one who asks; `hides` if it lets not everybody see that it does.
     ///
     /// # Panics
     /// Never: the classes have a rule from the beginning on.
-    pub fn decide(&self, watcher: Presentity, is_contact: bool) -> &AccessRule {
+    pub fn decide(&self, watcher: Presentity, is_contact: bool, hides: bool) -> &AccessRule {
         let class = if is_contact { Audience::Contacts } else { Audience::Strangers };
         let own = self.0.get(&Audience::Watcher(watcher));
-        own.or_else(|| self.0.get(&class)).expect("classes always have a rule")
+        let rule = own.or_else(|| self.0.get(&class)).expect("classes always have a rule");
+        if hides && rule.visible_only && rule.handling != Handling::PoliteBlock { &REFUSED } else { rule }
     }
 
     /// What is granted to anybody who listens, and by every other rule as well.
     pub fn clear(&self) -> Option<Transformations> {
         let granted = self.0.values().map(|rule| match rule.view() {
-            Some(View::Granted(granted)) => Some(granted),
-            Some(View::Decoy) | None => None,
+            // Who hides would find there what it is refused.
+            Some(View::Granted(granted)) if !rule.visible_only => Some(granted),
+            Some(View::Granted(_) | View::Decoy) | None => None,
         });
         granted.reduce(|one, other| Some(one?.meet(&other?))).flatten()
     }
@@ -174,6 +177,9 @@ pub struct AccessRule {
     pub grants: Transformations,
     /// Whether it may see the other watchers then, as far as these let it.
     pub watchers: bool,
+    /// Whether it is refused as long as its VISIBILITY RULES hide it from anybody, instead of being let or
+    /// waiting. [`Handling::PoliteBlock`] is not told from anything by that.
+    pub visible_only: bool,
 }
 
 impl AccessRule {
@@ -193,7 +199,8 @@ impl AccessRule {
 
     fn check(&self, audience: &Audience) -> Result<(), AccessRuleError> {
         let asks_nothing = *audience == Audience::Anybody;
-        if asks_nothing && matches!(self.handling, Handling::Confirm | Handling::PoliteBlock) {
+        let asks = matches!(self.handling, Handling::Confirm | Handling::PoliteBlock) || self.visible_only;
+        if asks_nothing && asks {
             return Err(AccessRuleError::AnybodyAsksNothing);
         }
         if self.grants.tuples.as_ref().is_some_and(|tuples| tuples.len() > TUPLES_MAX) {
@@ -240,7 +247,7 @@ impl View {
 
 /// Which parts of a document are given (RFC 5025 section 3.3). A tuple that is given has its id and STATUS.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(from = "StoredTransformations")]
 pub struct Transformations {
     /// The tuples with these ids; all if none are named.
     pub tuples: Option<BTreeSet<Token>>,
@@ -252,6 +259,8 @@ pub struct Transformations {
     pub addresses: bool,
     /// Until when this holds, likewise.
     pub until: bool,
+    /// User input, likewise.
+    pub user_input: UserInputGrant,
     /// Further OTHER PRESENCE MARKUP: extensions.
     pub extensions: bool,
 }
@@ -259,19 +268,28 @@ pub struct Transformations {
 impl Default for Transformations {
     /// Everything.
     fn default() -> Self {
-        Self { tuples: None, notes: true, activities: true, addresses: true, until: true, extensions: true }
+        Self {
+            tuples: None,
+            notes: true,
+            activities: true,
+            addresses: true,
+            until: true,
+            user_input: UserInputGrant::Full,
+            extensions: true,
+        }
     }
 }
 
 impl Transformations {
     /// Only STATUS and the display name.
-    pub fn status_only() -> Self {
+    pub const fn status_only() -> Self {
         Self {
             tuples: None,
             notes: false,
             activities: false,
             addresses: false,
             until: false,
+            user_input: UserInputGrant::Withheld,
             extensions: false,
         }
     }
@@ -289,6 +307,7 @@ impl Transformations {
             activities: self.activities && other.activities,
             addresses: self.addresses && other.addresses,
             until: self.until && other.until,
+            user_input: self.user_input.min(other.user_input),
             extensions: self.extensions && other.extensions,
         }
     }
@@ -318,8 +337,40 @@ impl Transformations {
             note: markup.note.filter(|_| self.notes),
             activities: if self.activities { markup.activities } else { BTreeSet::new() },
             until: markup.until.filter(|_| self.until),
+            user_input: markup.user_input.and_then(|input| self.user_input.of(input)),
             extensions: if self.extensions { markup.extensions } else { BTreeMap::new() },
         }
+    }
+}
+
+/// As they are stored: by a build that did not know user input, which was an extension then, without it.
+#[derive(Deserialize)]
+#[serde(default)]
+struct StoredTransformations {
+    tuples: Option<BTreeSet<Token>>,
+    notes: bool,
+    activities: bool,
+    addresses: bool,
+    until: bool,
+    user_input: Option<UserInputGrant>,
+    extensions: bool,
+}
+
+impl Default for StoredTransformations {
+    fn default() -> Self {
+        let Transformations { tuples, notes, activities, addresses, until, extensions, .. } =
+            Transformations::default();
+        Self { tuples, notes, activities, addresses, until, user_input: None, extensions }
+    }
+}
+
+impl From<StoredTransformations> for Transformations {
+    fn from(stored: StoredTransformations) -> Self {
+        let StoredTransformations { tuples, notes, activities, addresses, until, user_input, extensions } =
+            stored;
+        let as_extension = if extensions { UserInputGrant::Full } else { UserInputGrant::Withheld };
+        let user_input = user_input.unwrap_or(as_extension);
+        Self { tuples, notes, activities, addresses, until, user_input, extensions }
     }
 }
 
@@ -345,7 +396,7 @@ fn closed() -> PresenceTuple {
 /// A rule that cannot be set. The old one stands.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AccessRuleError {
-    /// Confirm or polite-block for those who never ask.
+    /// Confirm, polite-block or visible only for those who never ask.
     #[error("whoever asks nothing can only be allowed or blocked; name contacts, strangers or a watcher")]
     AnybodyAsksNothing,
     /// A rule names more tuples than a document has.
@@ -361,6 +412,14 @@ pub enum AccessRuleError {
     )]
     TooManyViews,
 }
+
+/// What holds for whom a rule refuses since it hides.
+static REFUSED: AccessRule = AccessRule {
+    handling: Handling::Block,
+    grants: Transformations::status_only(),
+    watchers: false,
+    visible_only: true,
+};
 
 /// Watchers with a rule of their own.
 pub const WATCHER_RULES_MAX: usize = 1024;

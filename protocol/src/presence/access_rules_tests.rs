@@ -1,9 +1,14 @@
+use std::num::NonZeroU32;
+
 use proptest::{collection, option, prelude::*};
 
 use super::*;
 use crate::{
-    presence::information::{CommunicationAddress, Note},
-    testing::{alice, bob, information, keypair, presentity},
+    presence::{
+        information::{CommunicationAddress, Note},
+        user_input::{InputState, UserInput},
+    },
+    testing::{alice, arbitrary::user_input_grant, bob, information, keypair, presentity},
     time::UnixTime,
     wire::codec::encode,
 };
@@ -38,11 +43,55 @@ fn with(rules: &[(Audience, AccessRule)]) -> AccessRules {
 }
 
 #[test]
+fn who_hides_is_refused_by_a_rule_for_the_visible_alone_and_finds_nothing_in_the_clear() {
+    let visible_only = |handling| AccessRule { handling, visible_only: true, ..AccessRule::default() };
+    let handled = |handling, hides| {
+        let rules = AccessRules::new([(Audience::Strangers, visible_only(handling))]);
+        assert_eq!(rules.clear(), None);
+        rules.decide(watcher(1), false, hides).handling
+    };
+    for handling in [Handling::Block, Handling::Confirm, Handling::PoliteBlock, Handling::Allow] {
+        assert_eq!(handled(handling, false), handling);
+    }
+    assert_eq!(handled(Handling::Allow, true), Handling::Block);
+    assert_eq!(handled(Handling::Confirm, true), Handling::Block);
+    assert_eq!(
+        handled(Handling::PoliteBlock, true),
+        Handling::PoliteBlock,
+        "it must not be told from CLOSED"
+    );
+    let rules = AccessRules::new([(Audience::Strangers, visible_only(Handling::Allow))]);
+    assert_eq!(rules.decide(watcher(1), true, true), &AccessRule::default(), "the rule of the contacts");
+    let refused = AccessRules::default().put(Audience::Anybody, Some(visible_only(Handling::Allow)));
+    assert_eq!(refused, Err(AccessRuleError::AnybodyAsksNothing));
+}
+
+#[test]
+fn user_input_is_given_by_degrees() {
+    let input = UserInput {
+        state: InputState::Idle,
+        idle_threshold_seconds: NonZeroU32::new(300),
+        last_input: Some(UnixTime::from_millis(7)),
+    };
+    let mut document = information(&alice(), "Alice");
+    document.markup.user_input = Some(input);
+    let seen = |user_input| {
+        let granted = Transformations { user_input, ..Transformations::default() };
+        View::Granted(granted).of(&document).markup.user_input
+    };
+    assert_eq!(seen(UserInputGrant::Full), Some(input));
+    let thresholds = UserInput { last_input: None, ..input };
+    assert_eq!(seen(UserInputGrant::Thresholds), Some(thresholds));
+    assert_eq!(seen(UserInputGrant::Bare), Some(UserInput { idle_threshold_seconds: None, ..thresholds }));
+    assert_eq!(seen(UserInputGrant::Withheld), None);
+}
+
+#[test]
 fn by_default_everything_is_granted_to_everybody_and_nothing_is_sealed() {
     let rules = AccessRules::default();
     let document = marked(&["phone", "desk"]);
     for is_contact in [false, true] {
-        let rule = rules.decide(watcher(1), is_contact);
+        let rule = rules.decide(watcher(1), is_contact, false);
         assert_eq!((rule.handling, rule.watchers), (Handling::Allow, false));
         assert_eq!(rule.view().unwrap().of(&document), document);
     }
@@ -60,10 +109,10 @@ fn the_most_particular_rule_decides_alone() {
         (Audience::Strangers, block()),
     ]);
     for is_contact in [false, true] {
-        assert_eq!(rules.decide(watcher(1), is_contact).grants, Transformations::status_only());
+        assert_eq!(rules.decide(watcher(1), is_contact, false).grants, Transformations::status_only());
     }
-    assert_eq!(rules.decide(watcher(2), true).handling, Handling::Confirm);
-    assert_eq!(rules.decide(watcher(2), false).handling, Handling::Block);
+    assert_eq!(rules.decide(watcher(2), true, false).handling, Handling::Confirm);
+    assert_eq!(rules.decide(watcher(2), false, false).handling, Handling::Block);
 }
 
 #[test]
@@ -72,7 +121,7 @@ fn a_rule_that_is_taken_back_leaves_a_watcher_to_its_class_and_a_class_to_the_de
     let mut rules = with(&[(own, allow(without_notes())), (Audience::Strangers, block())]);
     assert_eq!(rules.of(&own), Some(&allow(without_notes())));
     rules.put(own, None).unwrap();
-    assert_eq!((rules.of(&own), rules.decide(watcher(1), false)), (None, &block()));
+    assert_eq!((rules.of(&own), rules.decide(watcher(1), false, false)), (None, &block()));
     rules.put(Audience::Strangers, None).unwrap();
     assert_eq!(rules, AccessRules::default());
 }
@@ -247,6 +296,11 @@ fn marked_markup(of: &str) -> OtherPresenceMarkup {
         note: Some(Note { text: format!("note-of-{of}"), language: None }),
         activities: BTreeSet::from([format!("activity-of-{of}").parse().unwrap()]),
         until: Some(until_of(of)),
+        user_input: Some(UserInput {
+            state: InputState::Idle,
+            idle_threshold_seconds: Some(threshold_of(of)),
+            last_input: Some(last_input_of(of)),
+        }),
         extensions: BTreeMap::from([(format!("x-name-of-{of}"), format!("value-of-{of}").into_bytes())]),
     }
 }
@@ -258,6 +312,20 @@ fn until_of(of: &str) -> UnixTime {
         *place ^= byte;
     }
     UnixTime::from_millis(u64::from_le_bytes(bytes))
+}
+
+/// The same with other bits.
+fn last_input_of(of: &str) -> UnixTime {
+    UnixTime::from_millis(!until_of(of).as_millis())
+}
+
+/// Another number for each tuple, whose four bytes stand in no other field.
+fn threshold_of(of: &str) -> NonZeroU32 {
+    let mut bytes = [0x96; 4];
+    for (place, byte) in bytes.iter_mut().zip(of.bytes()) {
+        *place ^= byte;
+    }
+    NonZeroU32::new(u32::from_le_bytes(bytes)).unwrap()
 }
 
 /// Everything that a view withholds of a marked document, as it would stand in its encoding.
@@ -281,6 +349,9 @@ fn withheld(view: &View, document: &PresenceInformation) -> Vec<Vec<u8>> {
         keep_back(granted.notes, format!("note-of-{of}").into_bytes());
         keep_back(granted.activities, format!("activity-of-{of}").into_bytes());
         keep_back(granted.until, until_of(of).as_millis().to_le_bytes().to_vec());
+        let input = |least: UserInputGrant| granted.user_input >= least;
+        keep_back(input(UserInputGrant::Thresholds), threshold_of(of).get().to_le_bytes().to_vec());
+        keep_back(input(UserInputGrant::Full), last_input_of(of).as_millis().to_le_bytes().to_vec());
         keep_back(granted.extensions, format!("x-name-of-{of}").into_bytes());
         keep_back(granted.extensions, format!("value-of-{of}").into_bytes());
         if of != DOCUMENT && of != "inbox" {
@@ -301,13 +372,14 @@ fn document() -> impl Strategy<Value = PresenceInformation> {
 fn transformations() -> impl Strategy<Value = Transformations> {
     let ids = prop::sample::subsequence(IDS.to_vec(), 0..=4)
         .prop_map(|ids| ids.into_iter().map(|id| id.parse().unwrap()).collect());
-    (option::of(ids), any::<[bool; 5]>()).prop_map(
-        |(tuples, [notes, activities, addresses, until, extensions])| Transformations {
+    (option::of(ids), any::<[bool; 5]>(), user_input_grant()).prop_map(
+        |(tuples, [notes, activities, addresses, until, extensions], user_input)| Transformations {
             tuples,
             notes,
             activities,
             addresses,
             until,
+            user_input,
             extensions,
         },
     )
@@ -324,10 +396,11 @@ fn rule() -> impl Strategy<Value = AccessRule> {
         1 => Just(Handling::PoliteBlock),
         9 => Just(Handling::Allow),
     ];
-    (handling, transformations(), any::<bool>()).prop_map(|(handling, grants, watchers)| AccessRule {
+    (handling, transformations(), any::<[bool; 2]>()).prop_map(|(handling, grants, flags)| AccessRule {
         handling,
         grants,
-        watchers,
+        watchers: flags[0],
+        visible_only: flags[1],
     })
 }
 
@@ -378,7 +451,7 @@ proptest! {
         number in 1_u8..5,
         is_contact: bool,
     ) {
-        let rule = rules.decide(watcher(number), is_contact);
+        let rule = rules.decide(watcher(number), is_contact, false);
         let clear = rules.clear().map(|granted| View::Granted(granted).of(&document));
         match (rule.view(), clear) {
             (Some(view @ View::Granted(_)), Some(clear)) => prop_assert_eq!(view.of(&clear), clear),
@@ -393,7 +466,7 @@ proptest! {
         number in 1_u8..5,
         is_contact: bool,
     ) {
-        if let Some(view) = rules.decide(watcher(number), is_contact).view() {
+        if let Some(view) = rules.decide(watcher(number), is_contact, false).view() {
             let clear = rules.clear().map(View::Granted);
             prop_assert_ne!(rules.sealed().contains(&view), clear == Some(view));
         }

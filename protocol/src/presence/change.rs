@@ -17,6 +17,7 @@ use super::information::{
     Basic, CommunicationAddress, INBOX_TUPLE_ID, Note, OtherPresenceMarkup, PresenceInformation,
     PresenceTuple, Status, Token,
 };
+use super::user_input::UserInput;
 use crate::{identity::InboxAddress, time::UnixTime};
 
 /// A change of PRESENCE INFORMATION. What it does not speak of stays: other tuples, extensions.
@@ -46,6 +47,17 @@ pub struct PresenceChange {
     pub remove_tuple: Option<Token>,
     /// What the PRINCIPAL calls itself from now on.
     pub display_name: Option<String>,
+    /// Whether the device is in use. No statement about the PRINCIPAL takes it back, only another of these.
+    pub user_input: Option<UserInputChange>,
+}
+
+/// What becomes of the document's user input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UserInputChange {
+    /// Nothing is said of it any more.
+    TakeBack,
+    /// This is said from now on.
+    Say(UserInput),
 }
 
 impl PresenceChange {
@@ -88,6 +100,7 @@ impl PresenceChange {
             || self.activities.is_some()
             || self.until.is_some()
             || self.display_name.is_some()
+            || self.user_input.is_some()
             || (self.basic.is_some() && self.tuple_id() == INBOX_TUPLE_ID);
         let removed = self.remove_tuple.as_ref().map(Token::as_str);
         (!more).then(|| of_tuple.into_iter().chain(removed).collect())
@@ -143,6 +156,11 @@ impl PresenceChange {
         }
         if self.until.is_some() {
             markup.until = self.until;
+        }
+        match self.user_input {
+            Some(UserInputChange::Say(input)) => markup.user_input = Some(input),
+            Some(UserInputChange::TakeBack) => markup.user_input = None,
+            None => {}
         }
     }
 

@@ -1,6 +1,8 @@
+use std::num::NonZeroU32;
+
 use super::*;
 use crate::{
-    presence::information::InformationError,
+    presence::{information::InformationError, user_input::InputState},
     testing::{alice, inbox},
 };
 
@@ -20,6 +22,10 @@ fn note(text: &str) -> Note {
     Note { text: text.to_owned(), language: None }
 }
 
+fn input(state: InputState) -> UserInput {
+    UserInput { state, idle_threshold_seconds: NonZeroU32::new(300), last_input: None }
+}
+
 /// Alice, away at lunch until noon, whose document has an extension.
 fn before() -> PresenceInformation {
     let mut information = PresenceInformation::open("Alice", &inbox(&alice()));
@@ -28,6 +34,7 @@ fn before() -> PresenceInformation {
         note: Some(note("lunch")),
         activities: words(["meal"]),
         until: Some(at(90_000)),
+        user_input: Some(input(InputState::Idle)),
         extensions: [("x-desk".to_owned(), vec![42])].into(),
     };
     information
@@ -47,8 +54,21 @@ fn a_status_of_the_inbox_replaces_what_was_said_of_the_principal_and_keeps_the_r
     let after = applied(closed).unwrap();
     assert_eq!(after.tuples[0].status, Status { basic: Basic::Closed, further: BTreeSet::new() });
     assert_eq!(after.tuples[0].communication_address, before().tuples[0].communication_address);
-    let markup = OtherPresenceMarkup { extensions: before().markup.extensions, ..Default::default() };
+    let OtherPresenceMarkup { user_input, extensions, .. } = before().markup;
+    let markup = OtherPresenceMarkup { user_input, extensions, ..Default::default() };
     assert_eq!((after.markup, after.display_name.as_str()), (markup, "Alice"));
+}
+
+#[test]
+fn user_input_changes_only_by_what_is_said_of_it() {
+    let said = |user_input| applied(PresenceChange { user_input, ..PresenceChange::default() });
+    let active = input(InputState::Active);
+    let expected = OtherPresenceMarkup { user_input: Some(active), ..before().markup };
+    assert_eq!(said(Some(UserInputChange::Say(active))).unwrap().markup, expected);
+    assert_eq!(said(Some(UserInputChange::TakeBack)).unwrap().markup.user_input, None);
+    assert_eq!(said(None), Err(PresenceChangeError::Nothing));
+    let open = PresenceChange { basic: Some(Basic::Open), ..PresenceChange::default() };
+    assert_eq!(applied(open).unwrap().markup.user_input, Some(input(InputState::Idle)));
 }
 
 #[test]

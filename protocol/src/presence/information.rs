@@ -11,6 +11,7 @@
 //! and when a record is decoded. The record holds the sum against its own limit.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     fmt,
     str::FromStr,
@@ -19,6 +20,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::user_input::{self, UserInput};
 use crate::{identity::InboxAddress, time::UnixTime};
 
 /// Names and values this build need not understand, kept and forwarded untouched. A name is a token, an
@@ -192,7 +194,8 @@ impl CommunicationAddress {
 }
 
 /// OTHER PRESENCE MARKUP (RFC 2778): whatever else is said.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "MarkupOnTheWire<'_>")]
 pub struct OtherPresenceMarkup {
     /// A sentence for people.
     pub note: Option<Note>,
@@ -200,6 +203,8 @@ pub struct OtherPresenceMarkup {
     pub activities: BTreeSet<Token>,
     /// When this stops being true. The PRESENTITY's node then goes back to plain OPEN.
     pub until: Option<UnixTime>,
+    /// Whether the device is in use.
+    pub user_input: Option<UserInput>,
     /// What this build need not understand.
     pub extensions: Extensions,
 }
@@ -211,7 +216,48 @@ impl OtherPresenceMarkup {
             at_most("language tag", note.language.as_ref().map_or(0, String::len), LANGUAGE_BYTES_MAX)?;
         }
         at_most("number of activities", self.activities.len(), VALUES_MAX)?;
+        let own = self.extensions.get(user_input::NAME);
+        if own.is_some_and(|value| self.user_input.is_some() || UserInput::of_value(value).is_some()) {
+            return Err(InformationError::UserInputTwice);
+        }
+        // It travels as one of them.
+        let count = self.extensions.len() + usize::from(self.user_input.is_some());
+        at_most("number of extensions", count, EXTENSIONS_MAX)?;
         check_extensions(&self.extensions)
+    }
+}
+
+impl Serialize for OtherPresenceMarkup {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { note, activities, until, user_input, extensions } = self;
+        let mut extensions = Cow::Borrowed(extensions);
+        if let Some(input) = user_input {
+            extensions.to_mut().insert(user_input::NAME.to_owned(), input.value());
+        }
+        let (note, activities) = (Cow::Borrowed(note), Cow::Borrowed(activities));
+        MarkupOnTheWire { note, activities, until: *until, extensions }.serialize(serializer)
+    }
+}
+
+/// OTHER PRESENCE MARKUP as records have it since their first format: what came later is an extension there.
+#[derive(Serialize, Deserialize)]
+struct MarkupOnTheWire<'m> {
+    note: Cow<'m, Option<Note>>,
+    activities: Cow<'m, BTreeSet<Token>>,
+    until: Option<UnixTime>,
+    extensions: Cow<'m, Extensions>,
+}
+
+impl From<MarkupOnTheWire<'_>> for OtherPresenceMarkup {
+    fn from(read: MarkupOnTheWire<'_>) -> Self {
+        let mut extensions = read.extensions.into_owned();
+        Self {
+            note: read.note.into_owned(),
+            activities: read.activities.into_owned(),
+            until: read.until,
+            user_input: UserInput::take(&mut extensions),
+            extensions,
+        }
     }
 }
 
@@ -318,6 +364,9 @@ pub enum InformationError {
     /// A status, activity, means or tuple id is no word.
     #[error("a word is 1 to 32 of a-z, 0-9, '-' and '_', beginning with a letter")]
     NotAToken,
+    /// An extension has the name that user input travels under, and says the like.
+    #[error("`user-input` is not set as an extension but as what it is")]
+    UserInputTwice,
     /// An extension without a printable name.
     #[error("an extension needs a printable name")]
     ExtensionName,

@@ -1,8 +1,11 @@
+use std::num::NonZeroU32;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
     identity::Realm,
+    presence::user_input::InputState,
     testing::{alice, arbitrary, inbox, information},
 };
 
@@ -137,6 +140,48 @@ fn markup_is_held_to_its_limits_in_a_tuple_and_in_the_document() {
         let refused = too_much(what, limit + 1, limit);
         assert_eq!((of_tuple(limit + 1), of_document(limit + 1)), (refused.clone(), refused), "{what}");
     }
+}
+
+#[test]
+fn user_input_travels_as_an_extension_that_older_builds_keep() {
+    let input = UserInput {
+        state: InputState::Idle,
+        idle_threshold_seconds: NonZeroU32::new(300),
+        last_input: Some(UnixTime::from_millis(7)),
+    };
+    let mut new = OtherPresenceMarkup { user_input: Some(input), ..Default::default() };
+    new.extensions.insert("x-desk".to_owned(), vec![4]);
+    let as_extension = [(user_input::NAME.to_owned(), vec![1, 1, 0xfb, 0x2c, 0x01, 1, 7])];
+    let mut old = (None::<Note>, BTreeSet::<Token>::new(), None::<UnixTime>, Extensions::from(as_extension));
+    old.3.insert("x-desk".to_owned(), vec![4]);
+    let bytes = crate::wire::codec::encode(&new);
+    assert_eq!(bytes, crate::wire::codec::encode(&old));
+    assert_eq!(crate::wire::codec::decode::<OtherPresenceMarkup>(&bytes, 100), Ok(new));
+}
+
+#[test]
+fn what_bears_the_name_of_user_input_and_is_none_stays_an_extension() {
+    // Neither active nor idle; a threshold of nothing; a number in more bytes than it needs; bytes after it.
+    for value in [&[2_u8, 0, 0][..], &[0, 1, 0, 0], &[0, 0, 1, 0xfb, 1, 0], &[0, 0, 0, 0], &[]] {
+        let extensions = Extensions::from([(user_input::NAME.to_owned(), value.to_vec())]);
+        let markup = OtherPresenceMarkup { extensions, ..Default::default() };
+        let bytes = crate::wire::codec::encode(&markup);
+        assert_eq!(crate::wire::codec::decode::<OtherPresenceMarkup>(&bytes, 100).as_ref(), Ok(&markup));
+        assert_eq!(markup.check(), Ok(()));
+    }
+}
+
+#[test]
+fn user_input_is_said_once_and_counts_among_the_extensions() {
+    let active = UserInput { state: InputState::Active, idle_threshold_seconds: None, last_input: None };
+    let value = active.value();
+    let named = |value: &[u8]| Extensions::from([(user_input::NAME.to_owned(), value.to_vec())]);
+    let said = |user_input, extensions| OtherPresenceMarkup { user_input, extensions, ..Default::default() };
+    assert_eq!(said(None, named(&value)).check(), Err(InformationError::UserInputTwice));
+    assert_eq!(said(Some(active), named(&[9])).check(), Err(InformationError::UserInputTwice));
+    let many = |count: u8| (0..count).map(|number| (format!("x-{number}"), Vec::new())).collect();
+    assert_eq!(said(Some(active), many(15)).check(), Ok(()));
+    assert_eq!(said(Some(active), many(16)).check(), too_much("number of extensions", 17, 16));
 }
 
 #[test]

@@ -12,4 +12,5 @@ pub mod rumors;
 pub mod sealing;
 pub mod service;
 pub mod suspicion;
+pub mod user_input;
 pub mod views;

@@ -7,7 +7,8 @@
 //! A key is *released* to a watcher when it is granted a view; the chain that it belongs to then counts it
 //! among its holders. A chain is *rotated*, that is begun anew with a random key, when a holder is not
 //! granted the view any more, when it is a day old, when the presentity turns CLOSED (so that a watcher who
-//! is politely blocked, and gets another key, learns nothing from that), and at each start of the node. The
+//! is politely blocked, and gets another key, learns nothing from that), and at each start of the node. Who
+//! is refused by itself, since it hides now, makes no record: the chain is rotated for the next one. The
 //! holders of a rotated chain have to be given the new key: SUBSCRIBERS with the notification that carries
 //! the next record, others when they ask.
 //!
@@ -101,7 +102,7 @@ impl Views {
         let was_open = self.published.as_ref().is_some_and(is_open);
         let closes = was_open && !is_open(document);
         for chain in self.chains.values_mut() {
-            if closes || now.since(chain.begun) >= CHAIN_LIFETIME {
+            if closes || chain.refused || now.since(chain.begun) >= CHAIN_LIFETIME {
                 *chain = Chain::begin(now, &mut self.random);
             }
         }
@@ -156,6 +157,13 @@ impl Views {
         Some(ReleasedKey { key: chain.key.clone(), lifetime_seconds })
     }
 
+    /// `watcher` asked and was given nothing. If it holds a key, that opens no later record.
+    pub fn handle_refused(&mut self, watcher: &Presentity) {
+        for chain in self.chains.values_mut() {
+            chain.refused |= chain.many || chain.holders.contains(watcher);
+        }
+    }
+
     /// Whether a subscriber who is granted `view` has to be told of the newest record: it would see a
     /// difference, or lacks the key.
     pub fn has_news(&self, watcher: &Presentity, view: &View) -> bool {
@@ -200,6 +208,8 @@ struct Chain {
     holders: BTreeSet<Presentity>,
     /// There are more holders than are told apart.
     many: bool,
+    /// One of them is refused now.
+    refused: bool,
     /// What the newest record shows in this view.
     shown: Option<PresenceInformation>,
     /// Whether the record before showed something else.
@@ -214,6 +224,7 @@ impl Chain {
             begun: now,
             holders: BTreeSet::new(),
             many: false,
+            refused: false,
             shown: None,
             changed: false,
         }

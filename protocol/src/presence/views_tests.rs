@@ -37,14 +37,14 @@ impl Publisher {
 
     /// What `watcher` is given by the rules that hold.
     fn view(&self, watcher: Presentity) -> Option<View> {
-        self.views.rules().decide(watcher, self.contacts.contains(&watcher)).view()
+        self.views.rules().decide(watcher, self.contacts.contains(&watcher), false).view()
     }
 
     fn put(&mut self, audience: Audience, rule: AccessRule) -> bool {
         let mut rules = self.views.rules().clone();
         rules.put(audience, Some(rule)).unwrap();
         let contacts = self.contacts.clone();
-        let given = |who: &Presentity| rules.decide(*who, contacts.contains(who)).view();
+        let given = |who: &Presentity| rules.decide(*who, contacts.contains(who), false).view();
         self.views.handle_rules(at(0), rules.clone(), given)
     }
 
@@ -162,6 +162,23 @@ fn revoking_one_holder_begins_just_that_chain_anew_and_the_others_are_given_the_
     assert_eq!(opened(&new, &after), Some(noted("after")));
     assert!(opened(&daves, &after).is_some(), "another view goes on with its chain");
     assert_eq!(publisher.news(dave()), None, "and shows nothing new");
+}
+
+#[test]
+fn a_holder_who_is_refused_opens_no_later_record_and_the_next_is_not_made_for_that() {
+    let mut publisher = publisher();
+    publisher.publish(at(0), &noted("before"));
+    let (bobs, daves) = (publisher.release(bob()), publisher.release(dave()));
+    publisher.views.handle_refused(&bob());
+    publisher.views.handle_refused(&carol());
+    assert!(!publisher.views.awaits_record());
+    let after = publisher.publish(at(1), &noted("after"));
+    assert_eq!((opened(&bobs, &after), opened(&daves, &after).is_some()), (None, true));
+    // Whoever is let is given the new key, also bob if that is he again.
+    let carols = publisher.news(carol()).flatten().expect("she lacks it");
+    assert_eq!(opened(&carols, &after), Some(noted("after")));
+    let again = publisher.publish(at(2), &noted("again"));
+    assert_eq!(opened(&carols, &again), Some(noted("again")), "it was begun anew once");
 }
 
 #[test]

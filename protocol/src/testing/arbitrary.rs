@@ -1,12 +1,14 @@
 //! Generators of every value that travels, within its limits.
 
+use std::num::NonZeroU32;
+
 use proptest::{collection, option, prelude::*};
 
 use crate::{
     identity::{InboxAddress, Presentity, Realm},
     message::instant_message::{FailureReason, InstantMessage, MessageId},
     presence::{
-        change::PresenceChange,
+        change::{PresenceChange, UserInputChange},
         information::{
             Basic, CommunicationAddress, Extensions, Note, OtherPresenceMarkup, PresenceInformation,
             PresenceTuple, Status, Token,
@@ -14,6 +16,7 @@ use crate::{
         reconciliation::{Difference, Digest},
         record::{FORMAT, NodeAddress, RecordBody, SealedView, Version},
         sealing::ViewKey,
+        user_input::{InputState, UserInput, UserInputGrant},
         views::ReleasedKey,
     },
     time::UnixTime,
@@ -76,12 +79,30 @@ fn communication_address() -> impl Strategy<Value = CommunicationAddress> {
     (token(), "\\PC{0,20}").prop_map(|(means, contact)| CommunicationAddress { means, contact })
 }
 
+pub(crate) fn user_input() -> impl Strategy<Value = UserInput> {
+    let state = prop_oneof![Just(InputState::Active), Just(InputState::Idle)];
+    (state, option::of(1..=u32::MAX), option::of(number())).prop_map(|(state, threshold, last_input)| {
+        UserInput {
+            state,
+            idle_threshold_seconds: threshold.and_then(NonZeroU32::new),
+            last_input: last_input.map(UnixTime::from_millis),
+        }
+    })
+}
+
+pub(crate) fn user_input_grant() -> impl Strategy<Value = UserInputGrant> {
+    use UserInputGrant::{Bare, Full, Thresholds, Withheld};
+    prop_oneof![Just(Withheld), Just(Bare), Just(Thresholds), Just(Full)]
+}
+
 fn markup() -> impl Strategy<Value = OtherPresenceMarkup> {
-    (option::of(note()), collection::btree_set(token(), 0..3), option::of(number()), extensions()).prop_map(
-        |(note, activities, until, extensions)| OtherPresenceMarkup {
+    let words = collection::btree_set(token(), 0..3);
+    (option::of(note()), words, option::of(number()), option::of(user_input()), extensions()).prop_map(
+        |(note, activities, until, user_input, extensions)| OtherPresenceMarkup {
             note,
             activities,
             until: until.map(UnixTime::from_millis),
+            user_input,
             extensions,
         },
     )
@@ -241,23 +262,27 @@ pub(crate) fn presence_change() -> impl Strategy<Value = PresenceChange> {
     (
         (option::of(token()), option::of(basic()), words(), option::of(communication_address())),
         (option::of(note()), words(), option::of(number())),
-        (option::of(token()), option::of("\\PC{0,12}")),
+        (option::of(token()), option::of("\\PC{0,12}"), option::of(user_input_change())),
     )
-        .prop_map(
-            |((tuple, basic, further, address), (note, activities, until), (remove_tuple, display_name))| {
-                PresenceChange {
-                    tuple,
-                    basic,
-                    further,
-                    address,
-                    note,
-                    activities,
-                    until: until.map(UnixTime::from_millis),
-                    remove_tuple,
-                    display_name,
-                }
-            },
-        )
+        .prop_map(|(of_tuple, (note, activities, until), (remove_tuple, display_name, user_input))| {
+            let (tuple, basic, further, address) = of_tuple;
+            PresenceChange {
+                tuple,
+                basic,
+                further,
+                address,
+                note,
+                activities,
+                until: until.map(UnixTime::from_millis),
+                remove_tuple,
+                display_name,
+                user_input,
+            }
+        })
+}
+
+fn user_input_change() -> impl Strategy<Value = UserInputChange> {
+    prop_oneof![Just(UserInputChange::TakeBack), user_input().prop_map(UserInputChange::Say)]
 }
 
 pub(crate) fn presence_request() -> impl Strategy<Value = PresenceRequest> {

@@ -11,7 +11,8 @@
 //! told when to ask again.
 //!
 //! VISIBILITY RULES: a watcher says with each request who else may see it here ([`VisibleTo`]). This node's
-//! own PRINCIPAL sees everybody, since nobody is given anything without being known by its key.
+//! own PRINCIPAL sees everybody, since nobody is given anything without being known by its key, and can
+//! refuse those who hide ([`crate::presence::access_rules::AccessRule::visible_only`]).
 //!
 //! Kept for [`WINDOW`] after the last answer, over restarts but for the last [`STORE_INTERVAL`] before a
 //! crash. Limit: [`WATCHERS_MAX`] watchers; at the limit the one not heard of for longest makes room. Source:
@@ -87,24 +88,45 @@ impl WatcherInformation {
         Ok(())
     }
 
-    /// A FETCH was answered: with what `from` may see if `given`, or refused.
-    pub fn handle_fetch(&mut self, now: Timestamp, from: Presentity, given: bool, visible_to: VisibleTo) {
+    /// `from` sends a FETCH or SUBSCRIBE, and says who else may see that. [`Self::handle_fetch`] or
+    /// [`Self::handle_subscribe`] follows.
+    pub fn handle_asked(&mut self, now: Timestamp, from: Presentity, visible_to: VisibleTo) {
         let unix = self.clock.unix(now);
-        let watcher = self.watcher(now, from, given, visible_to);
-        if given {
-            watcher.fetches += 1;
-            watcher.fetched_at.push_back(unix);
-            if watcher.fetched_at.len() > FETCHES_REMEMBERED {
-                watcher.fetched_at.pop_front();
+        if self.watchers.len() >= WATCHERS_MAX && !self.watchers.contains_key(&from) {
+            let standing = |watcher: &Watcher| (watcher.stands(), watcher.last_at);
+            let oldest = self.watchers.iter().min_by_key(|(_, watcher)| standing(watcher));
+            if let Some(oldest) = oldest.map(|(who, _)| *who) {
+                self.forget(oldest);
             }
+        }
+        self.store_soon(now, from);
+        let watcher = self.watchers.entry(from).or_insert_with(|| Watcher::new(unix));
+        watcher.last_at = unix;
+        watcher.visible_to = visible_to;
+    }
+
+    /// The FETCH was answered: with what `from` may see if `given`, or refused.
+    pub fn handle_fetch(&mut self, now: Timestamp, from: Presentity, given: bool) {
+        let unix = self.clock.unix(now);
+        let Some(watcher) = self.watchers.get_mut(&from) else { return };
+        if !given {
+            watcher.refused += 1;
+            return;
+        }
+        watcher.fetches += 1;
+        watcher.fetched_at.push_back(unix);
+        if watcher.fetched_at.len() > FETCHES_REMEMBERED {
+            watcher.fetched_at.pop_front();
         }
     }
 
-    /// A SUBSCRIBE was answered: with what `from` may see if `given`, or not.
-    pub fn handle_subscribe(&mut self, now: Timestamp, from: Presentity, given: bool, visible_to: VisibleTo) {
-        let watcher = self.watcher(now, from, given, visible_to);
+    /// The SUBSCRIBE was answered: with what `from` may see if `given`, or not.
+    pub fn handle_subscribe(&mut self, from: Presentity, given: bool) {
+        let Some(watcher) = self.watchers.get_mut(&from) else { return };
         if given {
             watcher.subscribes += 1;
+        } else {
+            watcher.refused += 1;
         }
     }
 
@@ -193,6 +215,11 @@ impl WatcherInformation {
             .map(|(who, watcher)| StoredWatcher { presentity: *who, watcher: watcher.clone() })
     }
 
+    /// Whether `who` hides from anybody, or has not said that it does not.
+    pub fn hides(&self, who: &Presentity) -> bool {
+        self.watchers.get(who).is_none_or(|watcher| watcher.visible_to != VisibleTo::Everybody)
+    }
+
     /// Those whose request for a SUBSCRIPTION waits for an answer from an earlier run, and since when.
     pub fn waiting(&self) -> impl Iterator<Item = (Presentity, UnixTime)> + '_ {
         let waiting = self.watchers.iter().filter(|(_, seen)| seen.state == SubscriptionState::Waiting);
@@ -205,31 +232,6 @@ impl WatcherInformation {
             seen.state == SubscriptionState::Terminated && seen.event == Some(SubscriptionEvent::Rejected)
         });
         rejected.map(|(who, _)| *who)
-    }
-
-    fn watcher(
-        &mut self,
-        now: Timestamp,
-        who: Presentity,
-        given: bool,
-        visible_to: VisibleTo,
-    ) -> &mut Watcher {
-        let unix = self.clock.unix(now);
-        if self.watchers.len() >= WATCHERS_MAX && !self.watchers.contains_key(&who) {
-            let standing = |watcher: &Watcher| (watcher.stands(), watcher.last_at);
-            let oldest = self.watchers.iter().min_by_key(|(_, watcher)| standing(watcher));
-            if let Some(oldest) = oldest.map(|(who, _)| *who) {
-                self.forget(oldest);
-            }
-        }
-        self.store_soon(now, who);
-        let watcher = self.watchers.entry(who).or_insert_with(|| Watcher::new(unix));
-        watcher.last_at = unix;
-        watcher.visible_to = visible_to;
-        if !given {
-            watcher.refused += 1;
-        }
-        watcher
     }
 
     fn store_soon(&mut self, now: Timestamp, who: Presentity) {

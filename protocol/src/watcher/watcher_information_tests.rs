@@ -13,8 +13,26 @@ fn who(number: u8) -> Presentity {
     presentity(&keypair(number))
 }
 
-fn fetch(log: &mut WatcherInformation, seconds: u64) {
-    log.handle_fetch(at(seconds), presentity(&alice()), true, VisibleTo::Everybody);
+/// A FETCH of `who` is answered.
+fn fetch(log: &mut WatcherInformation, now: Timestamp, who: Presentity, given: bool, visible_to: VisibleTo) {
+    log.handle_asked(now, who, visible_to);
+    log.handle_fetch(now, who, given);
+}
+
+/// A SUBSCRIBE is.
+fn subscribe(
+    log: &mut WatcherInformation,
+    now: Timestamp,
+    who: Presentity,
+    given: bool,
+    visible_to: VisibleTo,
+) {
+    log.handle_asked(now, who, visible_to);
+    log.handle_subscribe(who, given);
+}
+
+fn alice_fetches(log: &mut WatcherInformation, seconds: u64) {
+    fetch(log, at(seconds), presentity(&alice()), true, VisibleTo::Everybody);
 }
 
 fn kind(log: &WatcherInformation, now: Timestamp) -> Option<WatcherKind> {
@@ -26,7 +44,7 @@ fn kind(log: &WatcherInformation, now: Timestamp) -> Option<WatcherKind> {
 fn fetched_at(seconds: &[u64]) -> WatcherKind {
     let mut log = log();
     for at in seconds {
-        fetch(&mut log, *at);
+        alice_fetches(&mut log, *at);
     }
     kind(&log, at(*seconds.last().unwrap())).unwrap()
 }
@@ -75,13 +93,13 @@ fn who_fetched_at_any_times_long_ago_is_a_poller_by_the_last_ones() {
 fn the_kinds_of_a_watcher_follow_its_subscription_and_what_it_was_given() {
     let mut log = log();
     let alice = presentity(&alice());
-    log.handle_subscribe(at(0), alice, false, VisibleTo::Everybody);
+    subscribe(&mut log, at(0), alice, false, VisibleTo::Everybody);
     assert_eq!(kind(&log, at(0)), Some(WatcherKind::Refused));
     log.handle_state(at(1), alice, SubscriptionState::Pending, SubscriptionEvent::Subscribe);
     assert_eq!(kind(&log, at(1)), Some(WatcherKind::Requester));
     log.handle_state(at(2), alice, SubscriptionState::Waiting, SubscriptionEvent::Timeout);
     assert_eq!(kind(&log, at(2)), Some(WatcherKind::Requester));
-    log.handle_subscribe(at(3), alice, true, VisibleTo::Everybody);
+    subscribe(&mut log, at(3), alice, true, VisibleTo::Everybody);
     log.handle_state(at(3), alice, SubscriptionState::Active, SubscriptionEvent::Approved);
     assert_eq!(kind(&log, at(3)), Some(WatcherKind::Subscriber));
     log.handle_state(at(4), alice, SubscriptionState::Terminated, SubscriptionEvent::Timeout);
@@ -92,11 +110,11 @@ fn the_kinds_of_a_watcher_follow_its_subscription_and_what_it_was_given() {
 fn every_answer_is_counted_with_its_times() {
     let mut log = log();
     let who = presentity(&alice());
-    fetch(&mut log, 10);
-    fetch(&mut log, 20);
-    log.handle_fetch(at(30), who, false, VisibleTo::Everybody);
-    log.handle_subscribe(at(40), who, true, VisibleTo::Everybody);
-    log.handle_subscribe(at(50), who, false, VisibleTo::Nobody);
+    alice_fetches(&mut log, 10);
+    alice_fetches(&mut log, 20);
+    fetch(&mut log, at(30), who, false, VisibleTo::Everybody);
+    subscribe(&mut log, at(40), who, true, VisibleTo::Everybody);
+    subscribe(&mut log, at(50), who, false, VisibleTo::Nobody);
     log.handle_state(at(51), who, SubscriptionState::Terminated, SubscriptionEvent::Rejected);
     let (_, watcher) = log.iter(at(60)).next().unwrap();
     let expected = Watcher {
@@ -118,7 +136,7 @@ fn every_answer_is_counted_with_its_times() {
 fn a_request_that_is_approved_later_is_given_what_it_asked_for_then() {
     let mut log = log();
     let who = presentity(&alice());
-    log.handle_subscribe(at(0), who, false, VisibleTo::Everybody);
+    subscribe(&mut log, at(0), who, false, VisibleTo::Everybody);
     log.handle_state(at(0), who, SubscriptionState::Pending, SubscriptionEvent::Subscribe);
     log.handle_approved(at(9), who);
     log.handle_approved(at(9), presentity(&bob()));
@@ -131,10 +149,10 @@ fn those_whose_last_request_was_refused_by_the_rules_are_known() {
     let mut log = log();
     let events = [SubscriptionEvent::Rejected, SubscriptionEvent::Timeout, SubscriptionEvent::Deactivated];
     for (number, event) in (1..).zip(events) {
-        log.handle_subscribe(at(0), who(number), false, VisibleTo::Everybody);
+        subscribe(&mut log, at(0), who(number), false, VisibleTo::Everybody);
         log.handle_state(at(0), who(number), SubscriptionState::Terminated, event);
     }
-    log.handle_fetch(at(0), who(4), false, VisibleTo::Everybody);
+    fetch(&mut log, at(0), who(4), false, VisibleTo::Everybody);
     assert_eq!(log.rejected().collect::<Vec<_>>(), [who(1)]);
     log.handle_state(at(1), who(1), SubscriptionState::Active, SubscriptionEvent::Subscribe);
     assert_eq!(log.rejected().count(), 0);
@@ -151,8 +169,8 @@ fn who_never_asked_has_no_state_to_change() {
 fn who_asked_is_seen_for_a_week_and_a_subscriber_for_as_long_as_it_is_one() {
     let week = WINDOW.as_secs();
     let mut log = log();
-    fetch(&mut log, 0);
-    log.handle_subscribe(at(0), presentity(&bob()), true, VisibleTo::Everybody);
+    alice_fetches(&mut log, 0);
+    subscribe(&mut log, at(0), presentity(&bob()), true, VisibleTo::Everybody);
     log.handle_state(at(0), presentity(&bob()), SubscriptionState::Active, SubscriptionEvent::Subscribe);
     assert_eq!(log.iter(at(week)).count(), 2);
     let seen: Vec<_> = log.iter(at(week + 1)).map(|(who, _)| *who).collect();
@@ -166,10 +184,10 @@ fn who_asked_is_seen_for_a_week_and_a_subscriber_for_as_long_as_it_is_one() {
 #[test]
 fn what_is_new_is_stored_after_a_while_once_for_all_that_came_meanwhile() {
     let mut log = log();
-    fetch(&mut log, 0);
+    alice_fetches(&mut log, 0);
     assert_eq!(log.poll_timeout(), Some(at(0) + STORE_INTERVAL));
-    fetch(&mut log, 2);
-    log.handle_fetch(at(3), presentity(&bob()), false, VisibleTo::Everybody);
+    alice_fetches(&mut log, 2);
+    fetch(&mut log, at(3), presentity(&bob()), false, VisibleTo::Everybody);
     assert_eq!(log.poll_timeout(), Some(at(0) + STORE_INTERVAL));
     log.handle_timeout(at(4));
     assert_eq!(outputs(&mut log), []);
@@ -187,7 +205,7 @@ fn what_is_new_is_stored_after_a_while_once_for_all_that_came_meanwhile() {
 #[test]
 fn a_node_that_stops_stores_what_is_new_at_once() {
     let mut log = log();
-    fetch(&mut log, 0);
+    alice_fetches(&mut log, 0);
     log.handle_stop(at(1));
     assert_eq!((outputs(&mut log).len(), log.poll_timeout()), (1, None));
 }
@@ -202,7 +220,7 @@ fn what_was_stored_is_there_again_and_its_subscriptions_ended_or_wait() {
         (4, SubscriptionState::Terminated, SubscriptionEvent::Rejected),
     ];
     for (number, state, event) in states {
-        log.handle_subscribe(at(0), who(number), number == 1, VisibleTo::Nobody);
+        subscribe(&mut log, at(0), who(number), number == 1, VisibleTo::Nobody);
         log.handle_state(at(u64::from(number)), who(number), state, event);
     }
     log.handle_stop(at(10));
@@ -230,18 +248,13 @@ fn what_was_stored_is_there_again_and_its_subscriptions_ended_or_wait() {
 fn at_the_limit_the_one_not_heard_of_for_longest_makes_room_and_a_subscriber_last() {
     let mut log = log();
     for watcher in 0..WATCHERS_MAX {
-        log.handle_subscribe(
-            at(u64::try_from(watcher).unwrap()),
-            number(watcher),
-            true,
-            VisibleTo::Everybody,
-        );
+        subscribe(&mut log, at(u64::try_from(watcher).unwrap()), number(watcher), true, VisibleTo::Everybody);
     }
     log.handle_state(at(9000), number(0), SubscriptionState::Active, SubscriptionEvent::Subscribe);
-    log.handle_fetch(at(9001), number(WATCHERS_MAX), true, VisibleTo::Everybody);
+    fetch(&mut log, at(9001), number(WATCHERS_MAX), true, VisibleTo::Everybody);
     assert_eq!(log.watchers.len(), WATCHERS_MAX);
     assert_eq!(outputs(&mut log), [WatcherOutput::Forget(number(1))]);
-    log.handle_fetch(at(9002), number(5), true, VisibleTo::Everybody);
+    fetch(&mut log, at(9002), number(5), true, VisibleTo::Everybody);
     assert_eq!(outputs(&mut log), [], "whoever is known needs no room");
 }
 
@@ -301,7 +314,7 @@ fn each_sees_itself_and_others_only_with_permission_and_as_far_as_they_let_it() 
     for (number, visible_to) in
         [(1, VisibleTo::Everybody), (2, hidden_from_five), (3, VisibleTo::Nobody), (5, VisibleTo::Nobody)]
     {
-        log.handle_fetch(at(0), who(number), true, visible_to);
+        fetch(&mut log, at(0), who(number), true, visible_to);
     }
     let sees = |asker, all| -> BTreeSet<Presentity> {
         log.visible(at(1), who(asker), all).map(|(seen, _)| *seen).collect()
@@ -315,8 +328,8 @@ fn each_sees_itself_and_others_only_with_permission_and_as_far_as_they_let_it() 
 #[test]
 fn what_a_watcher_said_last_of_who_may_see_it_holds() {
     let mut log = log();
-    log.handle_fetch(at(0), who(1), true, VisibleTo::Everybody);
-    log.handle_subscribe(at(1), who(1), false, VisibleTo::Nobody);
+    fetch(&mut log, at(0), who(1), true, VisibleTo::Everybody);
+    subscribe(&mut log, at(1), who(1), false, VisibleTo::Nobody);
     assert_eq!(log.visible(at(2), who(2), true).count(), 0);
 }
 
@@ -331,7 +344,7 @@ fn nobody_hides_from_more_than_there_is_room_for() {
 #[test]
 fn a_week_that_is_over_is_over_after_a_restart_too() {
     let mut log = log();
-    fetch(&mut log, 0);
+    alice_fetches(&mut log, 0);
     log.handle_stop(at(1));
     let stored = outputs(&mut log).into_iter().filter_map(|output| match output {
         WatcherOutput::Store(stored) => Some(stored),

@@ -178,11 +178,13 @@ impl Watches {
         }
     }
 
-    /// What is said with each request has changed: whoever was asked is asked again at once.
+    /// What is said with each request has changed: whoever was asked is asked again at once, and who refused
+    /// perhaps did so for that.
     pub fn handle_renew(&mut self, now: Timestamp) {
-        let standing: Vec<_> =
-            self.watches.iter().filter(|(_, watch)| watch.ends.is_some()).map(|(who, _)| *who).collect();
-        for presentity in standing {
+        let answered = |watch: &Watch| watch.ends.is_some() || watch.event == SubscriptionEvent::Rejected;
+        let answered: Vec<_> =
+            self.watches.iter().filter(|(_, watch)| answered(watch)).map(|(who, _)| *who).collect();
+        for presentity in answered {
             self.ask(now, presentity);
         }
     }

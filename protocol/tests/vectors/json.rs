@@ -8,6 +8,7 @@ use hereabouts_protocol::{
     identity::{InboxAddress, Presentity},
     message::instant_message::{InstantMessage, MessageId},
     presence::{
+        change::UserInputChange,
         information::{
             CommunicationAddress, Extensions, Note, OtherPresenceMarkup, PresenceInformation, PresenceTuple,
             Token,
@@ -16,6 +17,7 @@ use hereabouts_protocol::{
         record::{RecordBody, Version},
         sealing::ViewKey,
         suspicion::{Accusation, SuspicionBody},
+        user_input::UserInput,
         views::ReleasedKey,
     },
     watcher::{subscription::SubscriptionReport, watcher_information::VisibleTo},
@@ -105,6 +107,10 @@ pub(super) fn presence_request(request: &PresenceRequest) -> Value {
             "until": change.until.map(|until| until.as_millis().to_string()),
             "remove_tuple": change.remove_tuple.as_ref().map(ToString::to_string),
             "display_name": change.display_name,
+            "user_input": change.user_input.as_ref().map(|change| match change {
+                UserInputChange::TakeBack => json!("TakeBack"),
+                UserInputChange::Say(input) => json!({ "Say": user_input(input) }),
+            }),
         } }),
     }
 }
@@ -297,7 +303,16 @@ fn markup(markup: &OtherPresenceMarkup) -> Value {
         "note": markup.note.as_ref().map(note),
         "activities": words(&markup.activities),
         "until": markup.until.map(|until| until.as_millis().to_string()),
+        "user_input": markup.user_input.as_ref().map(user_input),
         "extensions": extensions(&markup.extensions),
+    })
+}
+
+fn user_input(input: &UserInput) -> Value {
+    json!({
+        "state": input.state.as_str(),
+        "idle_threshold_seconds": input.idle_threshold_seconds,
+        "last_input": input.last_input.map(|last| last.as_millis().to_string()),
     })
 }
 

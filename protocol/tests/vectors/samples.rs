@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
     time::Duration,
 };
 
@@ -10,7 +11,7 @@ use hereabouts_protocol::{
     identity::{InboxAddress, Presentity, Realm},
     message::instant_message::{FailureReason, InstantMessage, MessageId},
     presence::{
-        change::PresenceChange,
+        change::{PresenceChange, UserInputChange},
         information::{
             Basic, CommunicationAddress, Note, OtherPresenceMarkup, PresenceInformation, PresenceTuple,
             Status, Token,
@@ -19,6 +20,7 @@ use hereabouts_protocol::{
         record::{FORMAT, NodeAddress, PresenceRecord, RECORD_BYTES_MAX, RecordBody, SealedView, Version},
         sealing::{ViewKey, padded_bytes},
         suspicion::{self, Accusation, Grounds, Suspicion, SuspicionBody},
+        user_input::{InputState, UserInput},
         views::ReleasedKey,
     },
     time::UnixTime,
@@ -290,6 +292,15 @@ fn whole_change() -> PresenceChange {
         until: Some(UnixTime::from_millis(1_900_000_000_000)),
         remove_tuple: Some(word("phone")),
         display_name: Some("Bob".to_owned()),
+        user_input: Some(UserInputChange::Say(idle())),
+    }
+}
+
+fn idle() -> UserInput {
+    UserInput {
+        state: InputState::Idle,
+        idle_threshold_seconds: NonZeroU32::new(300),
+        last_input: Some(UnixTime::from_millis(1_799_999_000_000)),
     }
 }
 
@@ -486,6 +497,7 @@ fn full(key: &Keypair) -> RecordBody {
             note: Some(Note { text: "in a meeting".to_owned(), language: Some("en".to_owned()) }),
             activities: BTreeSet::from([word("meeting"), word("yodelling")]),
             until: Some(until),
+            user_input: Some(idle()),
             extensions: BTreeMap::from([("x-desk".to_owned(), b"4-117".to_vec())]),
         },
     };
@@ -503,6 +515,7 @@ fn full(key: &Keypair) -> RecordBody {
         note: Some(Note { text: "Grüezi ☕".to_owned(), language: None }),
         activities: BTreeSet::from([word("working")]),
         until: None,
+        user_input: None,
         extensions: BTreeMap::from([("x-mood".to_owned(), vec![])]),
     };
     // /ip4/192.0.2.7/tcp/4001 and /ip6/2001:db8::7/udp/4001/quic-v1.

@@ -14,6 +14,7 @@ use hereabouts_protocol::{
     presence::{
         access_rules::{AccessRule, Handling, Transformations},
         information::{Basic, INBOX_TUPLE_ID, PresenceInformation, Token},
+        user_input::UserInputGrant,
     },
 };
 use rand::{RngExt, rngs::StdRng};
@@ -49,6 +50,7 @@ impl Grant {
             activities: some(0.5),
             addresses: some(0.5),
             until: some(0.5),
+            user_input: if some(0.5) { UserInputGrant::Full } else { UserInputGrant::Thresholds },
             extensions: some(0.5),
         };
         [Self::Everything, Self::Part(part), Self::Confirm, Self::Blocked, Self::Decoy]
@@ -90,7 +92,7 @@ impl Grant {
                 if part.tuples.as_ref().is_none_or(names) { Basic::Open } else { Basic::Closed }
             }
         };
-        let fields = Field::ALL.into_iter().filter(|field| change > 0 && self.gives(*field, &tuple));
+        let fields = Field::of_change(change).filter(|field| change > 0 && self.gives(*field, &tuple));
         Seen::Document(basic, fields.map(|field| Mark::new(field, of, change)).collect())
     }
 }

@@ -1,9 +1,10 @@
 //! Marks: what tells each field of a guarded document from all other bytes that travel.
 //!
-//! Each change of a guarded presentity is a document in which every field that ACCESS RULES can withhold is
-//! set, and each is or holds a [`Mark`]: which field, whose, of which change. Whoever has the mark has the
-//! field, by whatever way it came. A mark is `qz`, a letter for the field and five digits, or as a time
-//! the same in eight bytes; by chance there is one in more than 2^40 bytes.
+//! Each change of a guarded presentity is a document of which each field is or holds a [`Mark`]: which
+//! field, whose, of which change. Two changes that follow each other have all that ACCESS RULES can withhold;
+//! one has no room for it in a record with three views. Whoever has the mark has the field, by whatever way
+//! it came. A mark is `qz`, a letter for the field and five digits, or as a time the same in eight bytes; by
+//! chance there is one in more than 2^40 bytes.
 //!
 //! The id of the marked tuple is the same in all documents, since rules name it: its change is zero.
 //!
@@ -18,6 +19,7 @@ use hereabouts_protocol::{
             Basic, CommunicationAddress, INBOX_TUPLE_ID, Note, OtherPresenceMarkup, PresenceInformation,
             PresenceTuple, Status, Token,
         },
+        user_input::{InputState, UserInput, UserInputGrant},
     },
     time::UnixTime,
 };
@@ -35,6 +37,8 @@ pub(super) enum Field {
     Activity,
     /// Until when it holds.
     Until,
+    /// When the last input was.
+    LastInput,
     /// The name of an extension.
     ExtensionName,
     /// Its value.
@@ -55,6 +59,8 @@ pub(super) enum Field {
     TupleActivity,
     /// Until when it holds.
     TupleUntil,
+    /// When the last input there was.
+    TupleLastInput,
     /// The name of an extension of it.
     TupleExtensionName,
     /// The value of that.
@@ -63,12 +69,13 @@ pub(super) enum Field {
 
 impl Field {
     /// All of them.
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 19] = [
         Self::Name,
         Self::Note,
         Self::NoteLanguage,
         Self::Activity,
         Self::Until,
+        Self::LastInput,
         Self::ExtensionName,
         Self::Extension,
         Self::TupleId,
@@ -79,9 +86,28 @@ impl Field {
         Self::TupleNoteLanguage,
         Self::TupleActivity,
         Self::TupleUntil,
+        Self::TupleLastInput,
         Self::TupleExtensionName,
         Self::TupleExtension,
     ];
+
+    /// Those that the document of `change` has.
+    pub(super) fn of_change(change: u32) -> impl Iterator<Item = Self> {
+        let of_even = |field: &Self| matches!(field, Self::LastInput | Self::TupleLastInput);
+        let of_odd = |field: &Self| {
+            matches!(
+                field,
+                Self::Until
+                    | Self::NoteLanguage
+                    | Self::TupleUntil
+                    | Self::TupleNoteLanguage
+                    | Self::TupleExtensionName
+                    | Self::TupleExtension
+            )
+        };
+        let is_even = change.is_multiple_of(2);
+        Self::ALL.into_iter().filter(move |field| if is_even { !of_odd(field) } else { !of_even(field) })
+    }
 
     /// Whether it is given where these parts are granted; `tuple` is the id of the marked one.
     pub(super) fn is_in(self, granted: &Transformations, tuple: &Token) -> bool {
@@ -91,12 +117,14 @@ impl Field {
             Self::Note | Self::NoteLanguage => granted.notes,
             Self::Activity => granted.activities,
             Self::Until => granted.until,
+            Self::LastInput => granted.user_input == UserInputGrant::Full,
             Self::ExtensionName | Self::Extension => granted.extensions,
             Self::TupleId | Self::TupleStatus => of_tuple,
             Self::Means | Self::Contact => of_tuple && granted.addresses,
             Self::TupleNote | Self::TupleNoteLanguage => of_tuple && granted.notes,
             Self::TupleActivity => of_tuple && granted.activities,
             Self::TupleUntil => of_tuple && granted.until,
+            Self::TupleLastInput => of_tuple && granted.user_input == UserInputGrant::Full,
             Self::TupleExtensionName | Self::TupleExtension => of_tuple && granted.extensions,
         }
     }
@@ -110,7 +138,7 @@ impl Field {
     }
 
     const fn is_time(self) -> bool {
-        matches!(self, Self::Until | Self::TupleUntil)
+        matches!(self, Self::Until | Self::LastInput | Self::TupleUntil | Self::TupleLastInput)
     }
 }
 
@@ -194,15 +222,28 @@ pub(super) fn marked_tuple(of: u8) -> Token {
     Mark::new(Field::TupleId, of, 0).token()
 }
 
-/// The document in which every field is marked: that of the guarded presentity `of` that tells `change`.
-/// Its inbox is that of `own`.
+/// The document in which every field is marked that it has: that of the guarded presentity `of` that tells
+/// `change`. Its inbox is that of `own`.
 pub(super) fn document(own: PresenceInformation, of: u8, change: u32) -> PresenceInformation {
     let mark = |field| Mark::new(field, of, change);
-    let markup = |[note, language, activity, until, name, value]: [Field; 6]| OtherPresenceMarkup {
-        note: Some(Note { text: mark(note).text(), language: Some(mark(language).text()) }),
-        activities: BTreeSet::from([mark(activity).token()]),
-        until: Some(mark(until).time()),
-        extensions: [(mark(name).text(), mark(value).text().into_bytes())].into(),
+    let fields: BTreeSet<_> = Field::of_change(change).collect();
+    let mark_if = |field| fields.contains(&field).then(|| mark(field));
+    let markup = |[note, language, activity, until, last_input, name, value]: [Field; 7]| {
+        let last_input = mark_if(last_input).map(Mark::time);
+        OtherPresenceMarkup {
+            note: Some(Note { text: mark(note).text(), language: mark_if(language).map(Mark::text) }),
+            activities: BTreeSet::from([mark(activity).token()]),
+            until: mark_if(until).map(Mark::time),
+            user_input: last_input.map(|_| UserInput {
+                state: InputState::Idle,
+                idle_threshold_seconds: None,
+                last_input,
+            }),
+            extensions: mark_if(name)
+                .map(|name| (name.text(), mark(value).text().into_bytes()))
+                .into_iter()
+                .collect(),
+        }
     };
     let inbox = own.tuples.into_iter().filter(|tuple| tuple.id.as_str() == INBOX_TUPLE_ID);
     let marked = PresenceTuple {
@@ -217,6 +258,7 @@ pub(super) fn document(own: PresenceInformation, of: u8, change: u32) -> Presenc
             Field::TupleNoteLanguage,
             Field::TupleActivity,
             Field::TupleUntil,
+            Field::TupleLastInput,
             Field::TupleExtensionName,
             Field::TupleExtension,
         ]),
@@ -229,6 +271,7 @@ pub(super) fn document(own: PresenceInformation, of: u8, change: u32) -> Presenc
             Field::NoteLanguage,
             Field::Activity,
             Field::Until,
+            Field::LastInput,
             Field::ExtensionName,
             Field::Extension,
         ]),
@@ -237,7 +280,7 @@ pub(super) fn document(own: PresenceInformation, of: u8, change: u32) -> Presenc
 
 const SIGN: &str = "qz";
 const SIGN_BYTES: [u8; 2] = *b"qz";
-const LETTERS: [u8; 17] = *b"abcdefghijklmnopr";
+const LETTERS: [u8; 19] = *b"abcdefghijklmnoprst";
 const BASE: u32 = 36;
 const DIGITS: u32 = 5;
 /// Guarded presentities whose marks are told apart.
@@ -260,13 +303,15 @@ mod tests {
 
     #[test]
     fn every_field_of_a_document_is_marked_and_each_mark_is_found() {
-        for (of, change) in [(0, 1), (7, 35), (255, 65_535)] {
+        for (of, change) in [(0, 1), (7, 36), (255, 65_535)] {
             let information = marked(of, change);
             information.check().unwrap();
             let expected: BTreeSet<_> =
-                Field::ALL.into_iter().map(|field| Mark::new(field, of, change)).collect();
+                Field::of_change(change).map(|field| Mark::new(field, of, change)).collect();
             assert_eq!(Mark::of(&information), expected);
         }
+        let both: BTreeSet<_> = Field::of_change(1).chain(Field::of_change(2)).collect();
+        assert!(both.into_iter().eq(Field::ALL), "two changes have every field");
     }
 
     #[test]
@@ -278,24 +323,27 @@ mod tests {
             Transformations { activities: false, ..everything.clone() },
             Transformations { addresses: false, ..everything.clone() },
             Transformations { until: false, ..everything.clone() },
+            Transformations { user_input: UserInputGrant::Thresholds, ..everything.clone() },
             Transformations { extensions: false, ..everything.clone() },
             Transformations { tuples: Some(BTreeSet::new()), ..Transformations::default() },
         ];
-        let information = marked(3, 9);
-        let seen = |granted: &Transformations| Mark::of(&View::Granted(granted.clone()).of(&information));
         let mut taken = BTreeSet::new();
-        for granted in parts.into_iter().chain([everything.clone(), nothing]) {
-            let marks = seen(&granted);
-            let given = Field::ALL.into_iter().filter(|field| field.is_in(&granted, &marked_tuple(3)));
-            assert_eq!(marks, given.map(|field| Mark::new(field, 3, 9)).collect(), "{granted:?}");
-            taken.extend(seen(&everything).difference(&marks).copied());
+        for change in [9, 10] {
+            let information = marked(3, change);
+            let seen = |granted: &Transformations| Mark::of(&View::Granted(granted.clone()).of(&information));
+            for granted in parts.iter().chain([&everything, &nothing]) {
+                let marks = seen(granted);
+                let given = Field::of_change(change).filter(|field| field.is_in(granted, &marked_tuple(3)));
+                assert_eq!(marks, given.map(|field| Mark::new(field, 3, change)).collect(), "{granted:?}");
+                taken.extend(seen(&everything).difference(&marks).map(|mark| mark.field));
+            }
         }
         assert_eq!(taken.len(), Field::ALL.len() - 1, "every field but the name can be withheld");
     }
 
     #[test]
     fn three_views_of_a_marked_document_fit_into_a_record() {
-        assert!(padded_bytes(&marked(255, 65_535)) <= 256);
+        assert!([65_534, 65_535].iter().all(|change| padded_bytes(&marked(255, *change)) <= 256));
     }
 
     #[test]

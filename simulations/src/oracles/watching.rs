@@ -164,13 +164,16 @@ mod tests {
         let mut information = WatcherInformation::new(clock, []);
         let who = Presentity::from_public_key_bytes([1; 32]);
         for _ in 0..fetches {
-            information.handle_fetch(Timestamp::START, who, true, VisibleTo::default());
+            information.handle_asked(Timestamp::START, who, VisibleTo::default());
+            information.handle_fetch(Timestamp::START, who, true);
         }
         for _ in 0..subscribes {
-            information.handle_subscribe(Timestamp::START, who, true, VisibleTo::default());
+            information.handle_asked(Timestamp::START, who, VisibleTo::default());
+            information.handle_subscribe(who, true);
         }
         for _ in 0..refused {
-            information.handle_fetch(Timestamp::START, who, false, VisibleTo::default());
+            information.handle_asked(Timestamp::START, who, VisibleTo::default());
+            information.handle_fetch(Timestamp::START, who, false);
         }
         let watchers: Vec<_> = information.iter(Timestamp::START).map(|(_, seen)| seen.clone()).collect();
         watchers.into_iter().next().unwrap()

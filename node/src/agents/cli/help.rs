@@ -80,6 +80,7 @@ Examples:
   here set open
   here set open away --note \"back at noon\" --until 12:00
   here set open busy --activity meeting --until 45m
+  here set --user-input idle --last-input 10m  what a screen saver can say; nothing else undoes it
   here set closed --note \"no messages until tomorrow\" --until 2030-02-01T08:00:00Z
   here set open --tuple desk --means tel --contact tel:+4930123456
   here set --remove-tuple desk
@@ -307,13 +308,15 @@ Examples:
   here access allow bob
   here access allow strangers --only status
   here access allow contacts --without notes --without activities
-  here access allow carol --tuple inbox --watchers";
+  here access allow carol --tuple inbox --watchers
+  here access allow strangers --user-input bare --visible-only";
 
 pub(super) const ACCESS_CONFIRM: &str = "\
 Until you decide they see nothing.
 
 Examples:
   here access confirm strangers
+  here access confirm strangers --visible-only   and refuse who hides that it watches
   here access confirm dave";
 
 pub(super) const ACCESS_BLOCK: &str = "\
@@ -377,8 +380,8 @@ Examples:
 Exit codes: 0 shown, 1 no answer, 3 no node runs here, 4 unknown or ambiguous name";
 
 pub(super) const VISIBILITY: &str = "\
-Those you watch always see it. They may let others see their watchers; whether you are among what these \
-see is for you to say.
+Those you watch always see it, and may refuse whoever hides it from others. They may let others see their \
+watchers; whether you are among what these see is for you to say.
 
 Examples:
   here visibility

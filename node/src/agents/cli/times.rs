@@ -49,8 +49,48 @@ impl FromStr for Until {
         }
         text.parse().map(Self::In).map_err(|error| match error {
             TimeError::NotADuration => TimeError::NotATime,
-            TimeError::NotATime | TimeError::NotPositive | TimeError::TooFar | TimeError::Past => error,
+            TimeError::NotATime
+            | TimeError::NotPositive
+            | TimeError::TooFar
+            | TimeError::Past
+            | TimeError::ToCome => error,
         })
+    }
+}
+
+/// When something was, as the command line says it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ago {
+    /// A point in time.
+    At(Timestamp),
+    /// So long before now.
+    Before(Lasting),
+}
+
+impl Ago {
+    /// The point in time that is meant, which does not lie after `now`.
+    ///
+    /// # Errors
+    /// [`TimeError::ToCome`] if it does, or [`TimeError::TooFar`].
+    pub fn resolve(&self, now: &Zoned) -> Result<Timestamp, TimeError> {
+        match self {
+            Self::At(at) if *at > now.timestamp() => Err(TimeError::ToCome),
+            Self::At(at) => Ok(*at),
+            Self::Before(Lasting(span)) => {
+                now.checked_sub(*span).map(|at| at.timestamp()).map_err(|_| TimeError::TooFar)
+            }
+        }
+    }
+}
+
+impl FromStr for Ago {
+    type Err = TimeError;
+
+    fn from_str(text: &str) -> Result<Self, TimeError> {
+        match text.trim().parse() {
+            Ok(at) => Ok(Self::At(at)),
+            Err(_) => text.parse().map(Self::Before),
+        }
     }
 }
 
@@ -65,6 +105,15 @@ impl Lasting {
     /// [`TimeError::TooFar`].
     pub fn end(&self, now: &Zoned) -> Result<Timestamp, TimeError> {
         now.checked_add(self.0).map(|end| end.timestamp()).map_err(|_| TimeError::TooFar)
+    }
+
+    /// Its whole seconds from `now` on.
+    ///
+    /// # Errors
+    /// [`TimeError::TooFar`].
+    pub fn seconds(&self, now: &Zoned) -> Result<u64, TimeError> {
+        let lasts = self.end(now)?.duration_since(now.timestamp());
+        Ok(lasts.unsigned_abs().as_secs())
     }
 }
 
@@ -96,11 +145,14 @@ pub enum TimeError {
     #[error("a duration must be longer than nothing")]
     NotPositive,
     /// Beyond the calendar.
-    #[error("that is too far in the future")]
+    #[error("that is too far away")]
     TooFar,
     /// It is over.
     #[error("that time is past; give one that is still to come")]
     Past,
+    /// It has not been yet.
+    #[error("that time is still to come; give one that is past")]
+    ToCome,
 }
 
 /// How long ago something was: `just now`, `3 s ago`, `4 min ago`, `2 h ago`, `5 days ago`.

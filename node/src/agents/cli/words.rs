@@ -19,8 +19,8 @@ use super::{
     times::{age, moment, since},
 };
 use crate::local_api::documents::{
-    BasicWord, ContactStateWord, DocumentTime, EvidenceWord, GroundsWord, NoteDocument, PersonDocument,
-    PresentityDocument, TupleDocument,
+    BasicWord, ContactStateWord, DocumentTime, EvidenceWord, GroundsWord, InputStateWord, NoteDocument,
+    PersonDocument, PresentityDocument, TupleDocument, UserInputDocument,
 };
 
 /// What somebody is called: the petname, else the name they give themselves, else their short id. A
@@ -73,6 +73,25 @@ pub(super) fn note(presentity: &PresentityDocument) -> Option<String> {
 /// The text of a note, on one line.
 pub(super) fn note_text(note: &NoteDocument) -> String {
     sanitise::line(&note.text)
+}
+
+/// What is said of user input: `idle since 11:30 (idle is after 300 s)`.
+pub(super) fn user_input(input: &UserInputDocument, now: &Zoned) -> String {
+    let mut words = match input.state {
+        InputStateWord::Active => "active".to_owned(),
+        InputStateWord::Idle => "idle".to_owned(),
+    };
+    if let Some(last) = input.last_input {
+        let last = moment(timestamp(last), now);
+        match input.state {
+            InputStateWord::Active => words.push_str(&format!(", last at {last}")),
+            InputStateWord::Idle => words.push_str(&format!(" since {last}")),
+        }
+    }
+    if let Some(threshold) = input.idle_threshold_seconds {
+        words.push_str(&format!(" (idle is after {threshold} s)"));
+    }
+    words
 }
 
 /// How fresh what is known is: `now` over an open connection, else the age of what was last heard.
@@ -175,6 +194,12 @@ fn document_status(presentity: &PresentityDocument, now: &Zoned) -> String {
         return "present, status withheld".to_owned();
     };
     let mut words = tuple_status(tuple);
+    let input = presentity.user_input.or(tuple.user_input);
+    if let Some(idle) = input.filter(|input| input.state == InputStateWord::Idle) {
+        let shown = UserInputDocument { idle_threshold_seconds: None, ..idle };
+        words.push_str(if tuple.status.further.is_empty() { " · " } else { ", " });
+        words.push_str(&user_input(&shown, now));
+    }
     if !presentity.activities.is_empty() {
         words.push_str(&format!(" ({})", list(&presentity.activities)));
     }
@@ -193,6 +218,8 @@ const fn basic(word: BasicWord) -> &'static str {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::num::NonZeroU32;
+
     use serde_json::json;
 
     use super::*;
@@ -231,6 +258,26 @@ pub(super) mod tests {
         assert_eq!(status(&bob, &now()), "open · away until 12:00");
         assert_eq!(sentence(&bob, &now()), "Bob is open · away until 12:00 \"back at noon\"");
         assert_eq!(freshness(&bob, &now()), "now");
+    }
+
+    #[test]
+    fn who_is_idle_is_told_to_be_and_since_when_if_that_is_known() {
+        let mut bob = bob();
+        let idle = UserInputDocument {
+            state: InputStateWord::Idle,
+            idle_threshold_seconds: NonZeroU32::new(300),
+            last_input: "2030-03-05T10:41:00Z".parse().ok(),
+        };
+        assert_eq!(user_input(&idle, &now()), "idle since 10:41 (idle is after 300 s)");
+        bob.user_input = Some(idle);
+        assert_eq!(status(&bob, &now()), "open · away, idle since 10:41 until 12:00");
+        bob.tuples[0].status.further.clear();
+        bob.user_input = Some(UserInputDocument { last_input: None, ..idle });
+        assert_eq!(status(&bob, &now()), "open · idle until 12:00");
+        let active = UserInputDocument { state: InputStateWord::Active, ..idle };
+        assert_eq!(user_input(&active, &now()), "active, last at 10:41 (idle is after 300 s)");
+        bob.user_input = Some(active);
+        assert_eq!(status(&bob, &now()), "open until 12:00");
     }
 
     #[test]

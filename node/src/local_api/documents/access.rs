@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use hereabouts_protocol::presence::access_rules::{
-    AccessRule, AccessRules, Audience, Handling, Transformations,
+use hereabouts_protocol::presence::{
+    access_rules::{AccessRule, AccessRules, Audience, Handling, Transformations},
+    user_input::UserInputGrant,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -66,6 +67,8 @@ pub struct AccessRuleDocument {
     pub grants: GrantsDocument,
     /// Whether the other watchers may be seen then, as far as these let it.
     pub watchers: bool,
+    /// Whether who hides that it watches, from anybody, is refused instead. Not for `anybody`.
+    pub visible_only: bool,
 }
 
 impl Default for AccessRuleDocument {
@@ -76,7 +79,13 @@ impl Default for AccessRuleDocument {
 
 impl From<&AccessRule> for AccessRuleDocument {
     fn from(rule: &AccessRule) -> Self {
-        Self { handling: rule.handling.into(), grants: (&rule.grants).into(), watchers: rule.watchers }
+        let AccessRule { handling, grants, watchers, visible_only } = rule;
+        Self {
+            handling: (*handling).into(),
+            grants: grants.into(),
+            watchers: *watchers,
+            visible_only: *visible_only,
+        }
     }
 }
 
@@ -90,6 +99,7 @@ impl AccessRuleDocument {
             handling: self.handling.into(),
             grants: self.grants.transformations()?,
             watchers: self.watchers,
+            visible_only: self.visible_only,
         })
     }
 }
@@ -109,6 +119,8 @@ pub struct GrantsDocument {
     pub addresses: bool,
     /// Until when something holds.
     pub until: bool,
+    /// How much of whether the device is in use.
+    pub user_input: UserInputGrantWord,
     /// Extensions.
     pub extensions: bool,
 }
@@ -127,6 +139,7 @@ impl From<&Transformations> for GrantsDocument {
             activities: grants.activities,
             addresses: grants.addresses,
             until: grants.until,
+            user_input: grants.user_input.into(),
             extensions: grants.extensions,
         }
     }
@@ -144,8 +157,45 @@ impl GrantsDocument {
             activities: self.activities,
             addresses: self.addresses,
             until: self.until,
+            user_input: self.user_input.into(),
             extensions: self.extensions,
         })
+    }
+}
+
+/// How much of user input is given (RFC 5025).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UserInputGrantWord {
+    /// Nothing.
+    Withheld,
+    /// Active or idle.
+    Bare,
+    /// And after what time without input it counts as idle.
+    Thresholds,
+    /// And when the last input was.
+    Full,
+}
+
+impl From<UserInputGrant> for UserInputGrantWord {
+    fn from(grant: UserInputGrant) -> Self {
+        match grant {
+            UserInputGrant::Withheld => Self::Withheld,
+            UserInputGrant::Bare => Self::Bare,
+            UserInputGrant::Thresholds => Self::Thresholds,
+            UserInputGrant::Full => Self::Full,
+        }
+    }
+}
+
+impl From<UserInputGrantWord> for UserInputGrant {
+    fn from(word: UserInputGrantWord) -> Self {
+        match word {
+            UserInputGrantWord::Withheld => Self::Withheld,
+            UserInputGrantWord::Bare => Self::Bare,
+            UserInputGrantWord::Thresholds => Self::Thresholds,
+            UserInputGrantWord::Full => Self::Full,
+        }
     }
 }
 

@@ -23,7 +23,8 @@ mod time;
 mod watchers;
 
 pub use access::{
-    AccessRuleDocument, AccessRulesDocument, GrantsDocument, HandlingWord, WatcherRuleDocument,
+    AccessRuleDocument, AccessRulesDocument, GrantsDocument, HandlingWord, UserInputGrantWord,
+    WatcherRuleDocument,
 };
 pub use delegates::{DelegateDocument, DelegatesDocument, PutDelegate};
 pub use delivery::{DeliveryActionWord, DeliveryRuleDocument, DeliveryRulesDocument, SenderRuleDocument};
@@ -39,10 +40,10 @@ pub use people::{
 };
 pub use presence::{
     AccusedDocument, BasicWord, CommunicationDocument, ContactDocument, ContactStateWord, EvidenceWord,
-    FetchedDocument, GroundsWord, NoteDocument, PresentitiesDocument, PresentityDocument, SourceWord,
-    StatusDocument, TupleDocument, VersionDocument,
+    FetchedDocument, GroundsWord, InputStateWord, NoteDocument, PresentitiesDocument, PresentityDocument,
+    SourceWord, StatusDocument, TupleDocument, UserInputDocument, VersionDocument,
 };
-pub use set_presence::{SetPresence, SetPresenceError};
+pub use set_presence::{NoneWord, SetPresence, SetPresenceError, SetUserInput};
 pub use time::DocumentTime;
 pub use watchers::{
     SetVisibility, SubscriptionEventWord, SubscriptionStateWord, VisibilityDocument, WatcherDocument,

@@ -1,6 +1,9 @@
 //! PRESENCE INFORMATION as documents.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    num::NonZeroU32,
+};
 
 use data_encoding::BASE64;
 use hereabouts_protocol::{
@@ -13,6 +16,7 @@ use hereabouts_protocol::{
         record::Version,
         service::{AccusedBy, Contact, ContactState, Evidence, PresentityView},
         suspicion::Grounds,
+        user_input::{InputState, UserInput},
     },
     time::UnixTime,
 };
@@ -79,6 +83,8 @@ pub struct PresentityDocument {
     pub activities: Vec<String>,
     /// When what it says stops being true.
     pub until: Option<DocumentTime>,
+    /// Whether the device is in use.
+    pub user_input: Option<UserInputDocument>,
     /// Values by name, as base64.
     pub extensions: BTreeMap<String, String>,
 }
@@ -107,6 +113,7 @@ impl PresentityDocument {
             note: markup.note.map(Into::into),
             activities: words(&markup.activities),
             until: markup.until.map(Into::into),
+            user_input: markup.user_input.map(Into::into),
             extensions: base64_values(&markup.extensions),
         }
     }
@@ -316,6 +323,8 @@ pub struct TupleDocument {
     pub activities: Vec<String>,
     /// When what it says stops being true.
     pub until: Option<DocumentTime>,
+    /// Whether the device is in use.
+    pub user_input: Option<UserInputDocument>,
     /// Values by name, as base64.
     pub extensions: BTreeMap<String, String>,
 }
@@ -332,6 +341,7 @@ impl From<&PresenceTuple> for TupleDocument {
             note: tuple.markup.note.clone().map(Into::into),
             activities: words(&tuple.markup.activities),
             until: tuple.markup.until.map(Into::into),
+            user_input: tuple.markup.user_input.map(Into::into),
             extensions: base64_values(&tuple.markup.extensions),
         }
     }
@@ -409,6 +419,69 @@ impl From<Note> for NoteDocument {
 impl From<NoteDocument> for Note {
     fn from(note: NoteDocument) -> Self {
         Self { text: note.text, language: note.language }
+    }
+}
+
+/// Whether a device is in use (RFC 4480 section 3.16).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserInputDocument {
+    /// Whether there is input.
+    pub state: InputStateWord,
+    /// After how many seconds without input it counts as idle, if that is said.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    pub idle_threshold_seconds: Option<NonZeroU32>,
+    /// When the last input was, if that is said.
+    #[serde(default)]
+    pub last_input: Option<DocumentTime>,
+}
+
+impl From<UserInput> for UserInputDocument {
+    fn from(input: UserInput) -> Self {
+        Self {
+            state: input.state.into(),
+            idle_threshold_seconds: input.idle_threshold_seconds,
+            last_input: input.last_input.map(Into::into),
+        }
+    }
+}
+
+impl From<UserInputDocument> for UserInput {
+    fn from(input: UserInputDocument) -> Self {
+        Self {
+            state: input.state.into(),
+            idle_threshold_seconds: input.idle_threshold_seconds,
+            last_input: input.last_input.map(|time| time.0),
+        }
+    }
+}
+
+/// The two values of user input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputStateWord {
+    /// The device is in use.
+    Active,
+    /// It has not been used for a while.
+    Idle,
+}
+
+impl From<InputState> for InputStateWord {
+    fn from(state: InputState) -> Self {
+        match state {
+            InputState::Active => Self::Active,
+            InputState::Idle => Self::Idle,
+        }
+    }
+}
+
+impl From<InputStateWord> for InputState {
+    fn from(word: InputStateWord) -> Self {
+        match word {
+            InputStateWord::Active => Self::Active,
+            InputStateWord::Idle => Self::Idle,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use hereabouts_protocol::{
     identity::{IdentityError, InboxAddress},
     presence::{
-        change::PresenceChange,
+        change::{PresenceChange, UserInputChange},
         information::{CommunicationAddress, InformationError, Token},
     },
 };
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::{BasicWord, DocumentTime, NoteDocument};
+use super::{BasicWord, DocumentTime, NoteDocument, UserInputDocument};
 
 /// A change of PRESENCE INFORMATION. What it does not speak of stays: other tuples, extensions.
 ///
@@ -56,6 +56,37 @@ pub struct SetPresence {
     /// What this node's PRINCIPAL calls itself from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<String>,
+    /// Whether the device is in use; `"none"` if nothing is to be said of it any more. No other field
+    /// replaces it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_input: Option<SetUserInput>,
+}
+
+/// What is to be said of user input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "\"none\", or an object with a `state`, active or idle")]
+pub enum SetUserInput {
+    /// Nothing.
+    Nothing(NoneWord),
+    /// This.
+    Said(UserInputDocument),
+}
+
+/// The word for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoneWord {
+    /// Nothing.
+    None,
+}
+
+impl From<SetUserInput> for UserInputChange {
+    fn from(set: SetUserInput) -> Self {
+        match set {
+            SetUserInput::Nothing(NoneWord::None) => Self::TakeBack,
+            SetUserInput::Said(input) => Self::Say(input.into()),
+        }
+    }
 }
 
 impl SetPresence {
@@ -74,6 +105,7 @@ impl SetPresence {
             until: self.until.map(|until| until.0),
             remove_tuple: self.remove_tuple.as_deref().map(|id| word("remove_tuple", id)).transpose()?,
             display_name: self.display_name.clone(),
+            user_input: self.user_input.map(Into::into),
         })
     }
 

@@ -1,15 +1,16 @@
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroU32};
 
 use hereabouts_protocol::{
     durable::{OutboxEntry, OutboxState, StoredContact, StoredMessage},
     identity::{InboxAddress, Presentity, Realm},
     message::instant_message::{Delivery, FailureReason, InstantMessage, MessageId},
     presence::{
-        change::PresenceChange,
+        change::{PresenceChange, UserInputChange},
         information::{Basic, CommunicationAddress, Extensions, Note, PresenceInformation},
         record::Version,
         service::{AccusedBy, Contact, ContactState, Evidence, PresentityView},
         suspicion::Grounds,
+        user_input::{InputState, UserInput},
     },
     time::UnixTime,
     watcher::subscription::{SubscriptionEvent, SubscriptionState},
@@ -54,11 +55,15 @@ fn a_presentity_is_written_as_promised() {
             "note": null,
             "activities": [],
             "until": null,
+            "user_input": null,
             "extensions": {"x-desk": "AAE="},
         }],
         "note": {"text": "at lunch", "language": null},
         "activities": ["lunch"],
         "until": "1970-01-01T01:00:00.000Z",
+        "user_input": {
+            "state": "idle", "idle_threshold_seconds": null, "last_input": "1970-01-01T00:00:01.000Z",
+        },
         "extensions": {},
     });
     assert_eq!(serde_json::to_value(&document).unwrap(), expected);
@@ -209,6 +214,7 @@ fn a_change_says_what_its_document_does() {
         "tuple": "phone", "basic": "closed", "further": ["dnd", "x-hacking"], "activities": ["meeting"],
         "note": {"text": "in room 3", "language": "en"}, "until": "1970-01-01T00:10:00Z", "means": "tel",
         "contact": "tel:1", "remove_tuple": "desk", "display_name": "Al",
+        "user_input": {"state": "idle", "idle_threshold_seconds": 300, "last_input": "1970-01-01T00:00:01Z"},
     }))
     .unwrap();
     let word = |text: &str| text.parse().unwrap();
@@ -222,8 +228,18 @@ fn a_change_says_what_its_document_does() {
         until: Some(at(600_000)),
         remove_tuple: Some(word("desk")),
         display_name: Some("Al".to_owned()),
+        user_input: Some(UserInputChange::Say(UserInput {
+            state: InputState::Idle,
+            idle_threshold_seconds: NonZeroU32::new(300),
+            last_input: Some(at(1000)),
+        })),
     };
     assert_eq!(change.change().unwrap(), expected);
+    let nothing = |value: Value| serde_json::from_value::<SetPresence>(json!({ "user_input": value }));
+    let taken_back = PresenceChange { user_input: Some(UserInputChange::TakeBack), ..Default::default() };
+    assert_eq!(nothing(json!("none")).unwrap().change(), Ok(taken_back));
+    let error = nothing(json!({"state": "away"})).unwrap_err().to_string();
+    assert!(error.contains("active or idle"), "{error}");
     assert_eq!(SetPresence::default().change(), Ok(PresenceChange::default()));
 }
 
@@ -259,6 +275,11 @@ fn view(number: u8, name: &str) -> PresentityView {
     let mut information = PresenceInformation::open(name, &inbox);
     information.markup = self::information().markup;
     information.markup.extensions.clear();
+    information.markup.user_input = Some(UserInput {
+        state: InputState::Idle,
+        idle_threshold_seconds: None,
+        last_input: Some(at(1_000)),
+    });
     let tuple = information.tuples.first_mut().unwrap();
     tuple.status.further = BTreeSet::from(["away".parse().unwrap()]);
     tuple.markup.extensions = Extensions::from([("x-desk".to_owned(), vec![0, 1])]);

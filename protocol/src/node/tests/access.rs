@@ -66,7 +66,7 @@ fn set(mesh: &mut Mesh, document: PresenceInformation) {
     mesh.run(SECOND);
 }
 
-fn note(mesh: &mut Mesh, text: &str) {
+pub(super) fn note(mesh: &mut Mesh, text: &str) {
     let mut document = mesh.node(1).information().clone();
     document.markup.note = Some(Note { text: text.to_owned(), language: None });
     set(mesh, document);
@@ -100,12 +100,12 @@ fn shown(mesh: &Mesh, seat: usize) -> Option<PresenceInformation> {
     mesh.view(seat, 1).information
 }
 
-fn shows_note(mesh: &Mesh, seat: usize) -> Option<String> {
+pub(super) fn shows_note(mesh: &Mesh, seat: usize) -> Option<String> {
     shown(mesh, seat)?.markup.note.map(|note| note.text)
 }
 
 /// Where the subscription of `seat` stands, as its own node sees it.
-fn watches(mesh: &Mesh, seat: usize) -> Option<(SubscriptionState, SubscriptionEvent)> {
+pub(super) fn watches(mesh: &Mesh, seat: usize) -> Option<(SubscriptionState, SubscriptionEvent)> {
     let watching = mesh.node(seat).subscriptions().watching;
     watching.iter().find(|watch| watch.presentity == mesh.who(1)).map(|watch| (watch.state, watch.event))
 }

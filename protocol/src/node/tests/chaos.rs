@@ -161,7 +161,7 @@ fn heal(mesh: &mut Mesh) {
 /// Whether `to` politely blocks a node, whose messages wait for it to open then.
 fn seems_closed(mesh: &Mesh, from: usize, to: Presentity) -> bool {
     let seat = (0..NODES).find(|seat| mesh.who(*seat) == to).expect("it is one of them");
-    mesh.node(seat).access_rules().decide(mesh.who(from), false).handling == Handling::PoliteBlock
+    mesh.node(seat).access_rules().decide(mesh.who(from), false, false).handling == Handling::PoliteBlock
 }
 
 fn everything_came_right(mesh: &Mesh, sent: &Sent) -> Result<(), TestCaseError> {
@@ -169,7 +169,7 @@ fn everything_came_right(mesh: &Mesh, sent: &Sent) -> Result<(), TestCaseError> 
     for (seat, other) in (0..NODES).flat_map(|seat| (0..NODES).map(move |other| (seat, other))) {
         if seat != other {
             prop_assert_eq!(mesh.contact(seat, other).unwrap().0, ContactState::Present);
-            let granted = mesh.node(other).access_rules().decide(mesh.who(seat), false).view();
+            let granted = mesh.node(other).access_rules().decide(mesh.who(seat), false, false).view();
             let document = mesh.node(other).publication.effective_information();
             let seen = mesh.view(seat, other).information;
             prop_assert_eq!(seen, granted.map(|view| view.of(&document)), "{} of {}", seat, other);

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use SubscriptionState::{Active, Terminated};
+
 use super::{
-    access::{block, fetch, rule, star, subscribes, watch},
+    access::{block, fetch, note, rule, shows_note, star, subscribes, watch, watches},
     mesh::Mesh,
 };
 use crate::{
@@ -38,10 +40,7 @@ fn the_presentity_sees_who_subscribed_and_cancelled_who_only_fetched_and_who_was
     watch(&mut mesh, 3);
     let cancelled = watcher(&mut mesh, 0).unwrap();
     assert_eq!((cancelled.subscribes, cancelled.fetches, cancelled.refused), (1, 0, 0));
-    assert_eq!(
-        (cancelled.state, cancelled.event),
-        (SubscriptionState::Terminated, Some(SubscriptionEvent::Timeout))
-    );
+    assert_eq!((cancelled.state, cancelled.event), (Terminated, Some(SubscriptionEvent::Timeout)));
     let fetched = watcher(&mut mesh, 2).unwrap();
     assert_eq!((fetched.fetches, fetched.kind(), fetched.event), (1, WatcherKind::Fetcher, None));
     let refused = watcher(&mut mesh, 3).unwrap();
@@ -216,6 +215,45 @@ fn who_hides_is_not_seen_by_others_from_the_moment_it_does() {
     mesh.input(0, NodeInput::Visibility(VisibleTo::Nobody));
     mesh.run(SECOND);
     assert!(watcher(&mut mesh, 0).is_some(), "the presentity itself sees who it gave something to");
+}
+
+#[test]
+fn who_hides_can_be_refused_and_its_key_opens_nothing_that_is_published_later() {
+    let mut mesh = star();
+    let audience = Audience::Watcher(mesh.who(0));
+    rule(&mut mesh, audience, AccessRule { visible_only: true, ..AccessRule::default() });
+    watch(&mut mesh, 0);
+    watch(&mut mesh, 2);
+    note(&mut mesh, "before");
+    assert_eq!((subscribes(&mesh, 0), shows_note(&mesh, 0).as_deref()), (Some(Active), Some("before")));
+
+    let records = mesh.view(2, 1).version.sequence;
+    mesh.input(0, NodeInput::Visibility(VisibleTo::AllBut([mesh.who(2)].into())));
+    mesh.run(SECOND);
+    assert_eq!(watches(&mesh, 0), Some((Terminated, SubscriptionEvent::Rejected)));
+    assert_eq!((subscribes(&mesh, 0), fetch(&mut mesh, 0)), (None, FetchOutcome::Refused));
+    assert_eq!(mesh.view(2, 1).version.sequence, records, "hiding makes nobody publish");
+    note(&mut mesh, "after");
+    let shown = (shows_note(&mesh, 0), shows_note(&mesh, 2));
+    assert_eq!(shown, (None, Some("after".to_owned())), "and who does not hide goes on");
+
+    mesh.input(0, NodeInput::Visibility(VisibleTo::Everybody));
+    mesh.run(SECOND);
+    assert_eq!((subscribes(&mesh, 0), shows_note(&mesh, 0).as_deref()), (Some(Active), Some("after")));
+}
+
+#[test]
+fn one_who_hides_is_refused_as_soon_as_a_rule_says_so() {
+    let mut mesh = star();
+    mesh.input(0, NodeInput::Visibility(VisibleTo::Nobody));
+    watch(&mut mesh, 0);
+    assert_eq!(subscribes(&mesh, 0), Some(Active));
+    rule(&mut mesh, Audience::Strangers, AccessRule { visible_only: true, ..AccessRule::default() });
+    assert_eq!(watches(&mesh, 0), Some((Terminated, SubscriptionEvent::Rejected)));
+    note(&mut mesh, "news");
+    assert_eq!(shows_note(&mesh, 0), None);
+    // It said nothing of what it asks for only now.
+    assert_eq!((fetch(&mut mesh, 2), shows_note(&mesh, 2).as_deref()), (FetchOutcome::Direct, Some("news")));
 }
 
 #[test]

@@ -6,8 +6,9 @@ use super::set::read;
 use crate::{
     agents::cli::{
         Context,
-        arguments::{AccessAction, AccessArguments, GrantArguments, Part, RulesFormat},
+        arguments::{AccessAction, AccessArguments, GrantArguments, InputDetail, Part, RulesFormat},
         exit::Exit,
+        failure::Failure,
         output::{FAINT, NAME},
         sanitise,
         table::{Table, plain, styled},
@@ -15,7 +16,9 @@ use crate::{
     },
     local_api::{
         LARGE_REQUEST_BYTES_MAX,
-        documents::{AccessRuleDocument, AccessRulesDocument, GrantsDocument, HandlingWord},
+        documents::{
+            AccessRuleDocument, AccessRulesDocument, GrantsDocument, HandlingWord, UserInputGrantWord,
+        },
     },
 };
 
@@ -27,9 +30,12 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &AccessArg
             return Ok(Exit::Done);
         }
         None | Some(AccessAction::List { format: None }) => client.access_rules().await?,
-        Some(AccessAction::Allow { whom, grants }) => client.put_access_rule(whom, &allowing(grants)).await?,
-        Some(AccessAction::Confirm { whom }) => {
-            client.put_access_rule(whom, &handled(HandlingWord::Confirm)).await?
+        Some(AccessAction::Allow { whom, grants }) => {
+            client.put_access_rule(whom, &allowing(grants)?).await?
+        }
+        Some(AccessAction::Confirm { whom, visible_only }) => {
+            let rule = AccessRuleDocument { visible_only: *visible_only, ..handled(HandlingWord::Confirm) };
+            client.put_access_rule(whom, &rule).await?
         }
         Some(AccessAction::Block { whom, politely }) => {
             client.put_access_rule(whom, &blocking(*politely)).await?
@@ -43,13 +49,20 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &AccessArg
 }
 
 /// The rule that lets somebody see what the options say.
-pub(super) fn allowing(grants: &GrantArguments) -> AccessRuleDocument {
+///
+/// # Errors
+/// If they contradict each other.
+pub(super) fn allowing(grants: &GrantArguments) -> Result<AccessRuleDocument, Failure> {
+    if grants.user_input.is_some() && grants.without.contains(&Part::UserInput) {
+        let problem = "--without user-input gives nothing of it, so --user-input cannot say how much";
+        return Err(Failure::new(Exit::Usage, "contradiction", problem));
+    }
     let given = |part: Part| {
         let only = grants.only.is_empty() || grants.only.contains(&part);
         only && !grants.without.contains(&part)
     };
     let tuples = grants.tuple.iter().map(ToString::to_string).collect::<Vec<_>>();
-    AccessRuleDocument {
+    Ok(AccessRuleDocument {
         handling: HandlingWord::Allow,
         grants: GrantsDocument {
             tuples: (!tuples.is_empty()).then_some(tuples),
@@ -57,10 +70,17 @@ pub(super) fn allowing(grants: &GrantArguments) -> AccessRuleDocument {
             activities: given(Part::Activities),
             addresses: given(Part::Addresses),
             until: given(Part::Until),
+            user_input: match grants.user_input {
+                Some(InputDetail::Bare) => UserInputGrantWord::Bare,
+                Some(InputDetail::Thresholds) => UserInputGrantWord::Thresholds,
+                None if given(Part::UserInput) => UserInputGrantWord::Full,
+                None => UserInputGrantWord::Withheld,
+            },
             extensions: given(Part::Extensions),
         },
         watchers: grants.watchers,
-    }
+        visible_only: grants.visible_only,
+    })
 }
 
 /// The rule that refuses somebody.
@@ -115,14 +135,16 @@ pub(super) fn show(context: &Context, rules: &AccessRulesDocument) -> Result<Exi
 
 /// A rule as people read it.
 fn rule_words(rule: &AccessRuleDocument) -> String {
-    let told = match rule.handling {
-        HandlingWord::Block => return "blocked".to_owned(),
-        HandlingWord::PoliteBlock => return "blocked politely: always sees you closed".to_owned(),
-        HandlingWord::Confirm => return "waits for your word (here requests)".to_owned(),
-        HandlingWord::Allow => grant_words(&rule.grants),
-    };
-    let watchers = if rule.watchers { ", and who watches you" } else { "" };
-    format!("sees {told}{watchers}")
+    let visible = if rule.visible_only { ", unless it hides that it watches" } else { "" };
+    match rule.handling {
+        HandlingWord::Block => "blocked".to_owned(),
+        HandlingWord::PoliteBlock => "blocked politely: always sees you closed".to_owned(),
+        HandlingWord::Confirm => format!("waits for your word (here requests){visible}"),
+        HandlingWord::Allow => {
+            let watchers = if rule.watchers { ", and who watches you" } else { "" };
+            format!("sees {}{watchers}{visible}", grant_words(&rule.grants))
+        }
+    }
 }
 
 /// What is given, as people read it.
@@ -132,6 +154,7 @@ fn grant_words(grants: &GrantsDocument) -> String {
         ("activities", grants.activities),
         ("addresses", grants.addresses),
         ("until", grants.until),
+        ("user-input", grants.user_input != UserInputGrantWord::Withheld),
         ("extensions", grants.extensions),
     ];
     let given: Vec<_> = parts.iter().filter(|(_, given)| *given).map(|(part, _)| *part).collect();
@@ -140,15 +163,20 @@ fn grant_words(grants: &GrantsDocument) -> String {
         Some(tuples) => format!(" of {}", words::list(tuples)),
         None => String::new(),
     };
-    match (given.as_slice(), withheld.as_slice()) {
-        (_, []) if grants.tuples.is_none() => "everything".to_owned(),
+    let less = match grants.user_input {
+        UserInputGrantWord::Withheld | UserInputGrantWord::Full => "",
+        UserInputGrantWord::Bare => " (of user-input only whether there is any)",
+        UserInputGrantWord::Thresholds => " (of user-input not when the last was)",
+    };
+    let parts = match (given.as_slice(), withheld.as_slice()) {
         (_, []) => format!("everything{of}"),
         ([], _) => format!("status{of}"),
         (_, withheld) if withheld.len() <= given.len() => {
             format!("everything{of} without {}", withheld.join(", "))
         }
         (given, _) => format!("status, {}{of}", given.join(", ")),
-    }
+    };
+    parts + less
 }
 
 #[cfg(test)]
@@ -156,8 +184,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn user_input_cannot_be_both_withheld_and_given() {
+        let both = GrantArguments {
+            without: vec![Part::UserInput],
+            user_input: Some(InputDetail::Bare),
+            ..GrantArguments::default()
+        };
+        assert!(allowing(&both).is_err());
+    }
+
+    #[test]
     fn a_rule_reads_as_what_it_grants() {
-        let words_of = |grants: GrantArguments| rule_words(&allowing(&grants));
+        let words_of = |grants: GrantArguments| rule_words(&allowing(&grants).unwrap());
         let none = GrantArguments::default;
         assert_eq!(words_of(none()), "sees everything");
         assert_eq!(words_of(GrantArguments { only: vec![Part::Status], ..none() }), "sees status");
@@ -172,6 +210,18 @@ mod tests {
         assert_eq!(
             words_of(GrantArguments { tuple: vec!["inbox".parse().unwrap()], ..none() }),
             "sees everything of inbox"
+        );
+        assert_eq!(
+            words_of(GrantArguments { user_input: Some(InputDetail::Bare), visible_only: true, ..none() }),
+            "sees everything (of user-input only whether there is any), unless it hides that it watches"
+        );
+        assert_eq!(
+            words_of(GrantArguments {
+                only: vec![Part::Status],
+                user_input: Some(InputDetail::Thresholds),
+                ..none()
+            }),
+            "sees status, user-input (of user-input not when the last was)"
         );
         assert_eq!(rule_words(&blocking(false)), "blocked");
         assert_eq!(rule_words(&blocking(true)), "blocked politely: always sees you closed");

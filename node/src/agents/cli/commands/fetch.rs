@@ -16,7 +16,10 @@ use crate::{
         times::{age, moment, since},
         words,
     },
-    local_api::documents::{DocumentTime, FetchedDocument, NoteDocument, PresentityDocument, SourceWord},
+    local_api::documents::{
+        DocumentTime, FetchedDocument, NoteDocument, PresentityDocument, SourceWord, TupleDocument,
+        UserInputDocument,
+    },
 };
 
 pub(in crate::agents::cli) async fn run(context: &Context, arguments: &FetchArguments) -> Result<Exit> {
@@ -42,8 +45,8 @@ fn fields(fetched: &FetchedDocument, context: &Context, now: &Zoned) -> Fields {
     fields.add("source", source(fetched, now));
     let version = presentity.version;
     fields.add("version", format!("start {}, record {}", version.incarnation, version.sequence));
-    let (note, activities) = (presentity.note.as_ref(), &presentity.activities);
-    for (label, value) in markup(note, activities, presentity.until, &presentity.extensions, now) {
+    let PresentityDocument { note, activities, until, user_input, extensions, .. } = presentity;
+    for (label, value) in markup(note.as_ref(), activities, *until, *user_input, extensions, now) {
         fields.add(label, value);
     }
     if presentity.tuples.is_empty() {
@@ -56,9 +59,8 @@ fn fields(fetched: &FetchedDocument, context: &Context, now: &Zoned) -> Fields {
             fields
                 .add("", format!("{} {}", sanitise::line(&address.means), sanitise::line(&address.contact)));
         }
-        for (label, value) in
-            markup(tuple.note.as_ref(), &tuple.activities, tuple.until, &tuple.extensions, now)
-        {
+        let TupleDocument { note, activities, until, user_input, extensions, .. } = tuple;
+        for (label, value) in markup(note.as_ref(), activities, *until, *user_input, extensions, now) {
             fields.add("", format!("{label} {value}"));
         }
     }
@@ -70,6 +72,7 @@ fn markup(
     note: Option<&NoteDocument>,
     activities: &[String],
     until: Option<DocumentTime>,
+    user_input: Option<UserInputDocument>,
     extensions: &BTreeMap<String, String>,
     now: &Zoned,
 ) -> Vec<(&'static str, String)> {
@@ -83,6 +86,9 @@ fn markup(
     }
     if let Some(until) = until {
         lines.push(("until", moment(words::timestamp(until), now)));
+    }
+    if let Some(input) = user_input {
+        lines.push(("input", words::user_input(&input, now)));
     }
     for (name, value) in extensions {
         lines.push(("extension", format!("{} = {} (base64)", sanitise::line(name), sanitise::line(value))));
@@ -117,6 +123,7 @@ mod tests {
         output::{Output, tests::Written},
         words::tests::{bob, now},
     };
+    use crate::local_api::documents::InputStateWord;
 
     #[test]
     fn a_document_is_shown_with_all_its_tuples_and_markup() {
@@ -128,6 +135,11 @@ mod tests {
             interrupt: Interrupter::new().1,
         };
         let mut presentity = bob();
+        presentity.user_input = Some(UserInputDocument {
+            state: InputStateWord::Idle,
+            idle_threshold_seconds: None,
+            last_input: None,
+        });
         presentity.extensions.insert("x-desk".to_owned(), "NDI=".to_owned());
         let fetched = FetchedDocument { presentity, source: SourceWord::Known };
         fields(&fetched, &context, &now()).print(&context.output).unwrap();
@@ -139,6 +151,7 @@ source     last known, heard 3 s ago: their node could not be asked
 version    start 1, record 2
 note       \"back at noon\"
 until      12:00
+input      idle
 extension  x-desk = NDI= (base64)
 tuple      inbox: open · away
            im im:12D3KooW@lan.alt

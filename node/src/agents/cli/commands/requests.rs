@@ -36,7 +36,7 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &RequestsA
         }
         Some(RequestsAction::Approve { who, grants }) => {
             let who = asked(&client, &requests, who).await?;
-            client.put_access_rule(&who.subscriber.id, &allowing(grants)).await?;
+            client.put_access_rule(&who.subscriber.id, &allowing(grants)?).await?;
             context.done(&format!("{} may watch you", words::person(&who.subscriber)))
         }
         Some(RequestsAction::Deny { who, politely }) => {

@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read},
+    num::NonZeroU32,
     path::Path,
 };
 
@@ -14,8 +15,17 @@ use hereabouts_protocol::{
 use jiff::Zoned;
 
 use crate::{
-    agents::cli::{Context, arguments::SetArguments, exit::Exit, failure::Failure, words},
-    local_api::documents::{NoteDocument, SetPresence},
+    agents::cli::{
+        Context,
+        arguments::{InputWord, SetArguments},
+        exit::Exit,
+        failure::Failure,
+        times::TimeError,
+        words,
+    },
+    local_api::documents::{
+        InputStateWord, NoneWord, NoteDocument, SetPresence, SetUserInput, UserInputDocument,
+    },
 };
 
 pub(in crate::agents::cli) async fn run(context: &Context, arguments: &SetArguments) -> Result<Exit> {
@@ -56,25 +66,43 @@ pub(super) fn read(file: &Path, limit: usize) -> Result<Vec<u8>> {
 }
 
 fn change(arguments: &SetArguments, now: &Zoned) -> Result<SetPresence> {
-    let until = match &arguments.until {
-        Some(until) => {
-            let end = until.resolve(now);
-            Some(end.map_err(|error| Failure::new(Exit::Usage, "bad-time", format!("--until: {error}")))?)
-        }
-        None => None,
-    };
+    let until = arguments.until.as_ref().map(|until| until.resolve(now).map_err(bad_time("--until")));
     Ok(SetPresence {
         tuple: arguments.tuple.as_ref().map(ToString::to_string),
         basic: arguments.status.map(Into::into),
         further: texts(&arguments.further),
         note: arguments.note.clone().map(|text| NoteDocument { text, language: arguments.language.clone() }),
         activities: texts(&arguments.activity),
-        until: until.map(Into::into),
+        until: until.transpose()?.map(Into::into),
         means: arguments.means.as_ref().map(ToString::to_string),
         contact: arguments.contact.clone(),
         remove_tuple: arguments.remove_tuple.as_ref().map(ToString::to_string),
         display_name: None,
+        user_input: user_input(arguments, now)?,
     })
+}
+
+fn user_input(arguments: &SetArguments, now: &Zoned) -> Result<Option<SetUserInput>> {
+    let threshold = arguments.idle_after.as_ref().map(|lasting| {
+        let seconds = lasting.seconds(now)?;
+        let seconds = u32::try_from(seconds).map_err(|_| TimeError::TooFar)?;
+        NonZeroU32::new(seconds).ok_or(TimeError::NotPositive)
+    });
+    let threshold = threshold.transpose().map_err(bad_time("--idle-after"))?;
+    let last_input = arguments.last_input.as_ref().map(|ago| ago.resolve(now));
+    let last_input = last_input.transpose().map_err(bad_time("--last-input"))?;
+    let state = match arguments.user_input {
+        Some(InputWord::Active) => InputStateWord::Active,
+        Some(InputWord::Idle) => InputStateWord::Idle,
+        Some(InputWord::None) => return Ok(Some(SetUserInput::Nothing(NoneWord::None))),
+        None => return Ok(None),
+    };
+    let last_input = last_input.map(Into::into);
+    Ok(Some(SetUserInput::Said(UserInputDocument { state, idle_threshold_seconds: threshold, last_input })))
+}
+
+fn bad_time(option: &str) -> impl Fn(TimeError) -> Failure {
+    move |error| Failure::new(Exit::Usage, "bad-time", format!("{option}: {error}"))
 }
 
 fn texts(words: &[Token]) -> Option<Vec<String>> {
@@ -123,6 +151,23 @@ mod tests {
     }
 
     #[test]
+    fn user_input_says_as_much_as_is_given() {
+        let said = |line| changed(line).unwrap().user_input;
+        let input = |state, threshold, last_input: Option<&str>| {
+            Some(SetUserInput::Said(UserInputDocument {
+                state,
+                idle_threshold_seconds: NonZeroU32::new(threshold),
+                last_input: last_input.map(|time| time.parse().unwrap()),
+            }))
+        };
+        assert_eq!(said("here set --user-input active"), input(InputStateWord::Active, 0, None));
+        let idle = input(InputStateWord::Idle, 300, Some("2030-03-05T11:32:00Z"));
+        assert_eq!(said("here set --user-input idle --idle-after 5m --last-input 10m"), idle);
+        assert_eq!(said("here set --user-input none"), Some(SetUserInput::Nothing(NoneWord::None)));
+        assert_eq!(said("here set open"), None);
+    }
+
+    #[test]
     fn what_is_not_given_is_not_spoken_of() {
         let expected = SetPresence { remove_tuple: Some("desk".to_owned()), ..SetPresence::default() };
         assert_eq!(changed("here set --remove-tuple desk").unwrap(), expected);
@@ -138,6 +183,11 @@ mod tests {
             "here set open --language en",
             "here set open --until noon",
             "here set open UPPER",
+            "here set --user-input asleep",
+            "here set open --idle-after 5m",
+            "here set open --last-input 5m",
+            "here set --user-input idle --idle-after 900y",
+            "here set --user-input idle --last-input 2031-01-01T00:00:00Z",
         ] {
             assert!(changed(line).is_err(), "{line}");
         }

@@ -125,9 +125,10 @@ fn is_late(event: &PresentityDocument, shown: &PresentityDocument) -> bool {
 /// Whether a WATCHER would tell two states apart. Versions, ages and evidence change with mere refreshes.
 pub(super) fn differs(one: &PresentityDocument, other: &PresentityDocument) -> bool {
     let seen = |presentity: &PresentityDocument| {
-        let PresentityDocument { name, contact, tuples, note, activities, until, extensions, .. } =
-            presentity.clone();
-        (name, contact.state, tuples, note, activities, until, extensions)
+        let PresentityDocument {
+            name, contact, tuples, note, activities, until, user_input, extensions, ..
+        } = presentity.clone();
+        (name, contact.state, tuples, note, activities, until, user_input, extensions)
     };
     seen(one) != seen(other)
 }
@@ -159,6 +160,8 @@ const SETTLING_TIME: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::{
         agents::cli::words::tests::bob,
@@ -174,6 +177,13 @@ mod tests {
         refreshed.contact.evidence = EvidenceWord::Heard;
         assert!(!differs(&refreshed, &bob()));
         assert!(!is_late(&refreshed, &bob()));
+    }
+
+    #[test]
+    fn user_input_that_changes_makes_a_difference() {
+        let input = json!({ "state": "idle" });
+        let idle = PresentityDocument { user_input: serde_json::from_value(input).unwrap(), ..bob() };
+        assert!(differs(&idle, &bob()));
     }
 
     #[test]

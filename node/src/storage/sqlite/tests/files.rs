@@ -28,6 +28,25 @@ fn refused(place: &Place) -> OpenError {
     error
 }
 
+#[test]
+fn a_rule_of_a_build_that_had_user_input_as_an_extension_gives_it_as_that_was_given() {
+    let place = Place::new();
+    drop(place.open());
+    let put = |audience: &str, extensions: bool| {
+        let rule = format!(r#"{{"handling":"allow","grants":{{"notes":false,"extensions":{extensions}}}}}"#);
+        let sql = "INSERT INTO access_rules (audience, rule) VALUES (?1, ?2)";
+        place.outsider().execute(sql, [audience, &rule]).unwrap();
+    };
+    put("contacts", true);
+    put("strangers", false);
+    let (_, restored) = place.open();
+    let given: Vec<_> = restored.access_rules.iter().map(|stored| stored.rule.grants.user_input).collect();
+    assert_eq!(given, [UserInputGrant::Full, UserInputGrant::Withheld]);
+    assert!(
+        restored.access_rules.iter().all(|stored| !stored.rule.visible_only && !stored.rule.grants.notes)
+    );
+}
+
 fn filled() -> Place {
     let place = Place::new();
     let (database, _) = place.open();

@@ -21,6 +21,7 @@ use hereabouts_protocol::{
         access_rules::{AccessRule, Audience, Handling, Transformations},
         delegates::Delegates,
         sealing::ViewKey,
+        user_input::UserInputGrant,
     },
     time::UnixTime,
     watcher::{
@@ -130,9 +131,10 @@ fn access_rule(audience: Audience, handling: Handling) -> StoredAccessRule {
     let grants = Transformations {
         tuples: Some(["inbox".parse().unwrap()].into()),
         notes: false,
+        user_input: UserInputGrant::Bare,
         ..Transformations::default()
     };
-    StoredAccessRule { audience, rule: AccessRule { handling, grants, watchers: true } }
+    StoredAccessRule { audience, rule: AccessRule { handling, grants, watchers: true, visible_only: true } }
 }
 
 fn view_key(number: u16, step: u32) -> StoredKey {
