@@ -264,7 +264,10 @@ fn visibility_rules_that_hide_a_watcher_let_the_presentity_refuse_it() {
     bob.wait_json(&["watchers"], "alice is refused", |seen| {
         watcher(seen, &alice).is_some_and(|alice| alice["event"] == "rejected")
     });
-    assert_eq!(alice.cli(&["fetch", bob.id()]).code, Some(NOT_ALLOWED));
+    let refused = alice.cli(&["fetch", bob.id()]);
+    assert_eq!(refused.code, Some(NOT_ALLOWED));
+    let why = refused.json["error"]["message"].as_str();
+    assert!(why.is_some_and(|why| why.contains("here visibility unhide")), "{}", refused.json);
     bob.json(&["set", "open", "--note", "after"]);
     wait_note(&carol, &bob, Some("after"));
     wait_note(&alice, &bob, None);

@@ -264,7 +264,7 @@ impl From<FetchError> for ErrorBody {
         match error {
             FetchError::Stopped(stopped) => stopped.into(),
             FetchError::Unknown => Self::new(ErrorCode::NeverHeard, error.to_string()),
-            FetchError::Refused => Self::new(ErrorCode::NotAllowed, error.to_string()),
+            FetchError::Refused { .. } => Self::new(ErrorCode::NotAllowed, error.to_string()),
             FetchError::Unconfirmed => Self::new(ErrorCode::Unconfirmed, error.to_string()),
             FetchError::TooFast { .. } => Self::new(ErrorCode::TooFast, error.to_string()),
         }

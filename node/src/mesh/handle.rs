@@ -412,9 +412,14 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    pub(super) fn new(view: Option<PresentityView>, outcome: FetchOutcome) -> Result<Self, FetchError> {
+    /// `hides` if this node hides that it watches.
+    pub(super) fn new(
+        view: Option<PresentityView>,
+        outcome: FetchOutcome,
+        hides: bool,
+    ) -> Result<Self, FetchError> {
         match outcome {
-            FetchOutcome::Refused => Err(FetchError::Refused),
+            FetchOutcome::Refused => Err(FetchError::Refused { hides }),
             FetchOutcome::Unconfirmed => Err(FetchError::Unconfirmed),
             FetchOutcome::TooFast { retry_after_ms } => Err(FetchError::TooFast { retry_after_ms }),
             FetchOutcome::Direct | FetchOutcome::Unanswered => {
@@ -505,8 +510,11 @@ pub enum FetchError {
     #[error("nothing is known of this presentity and its node cannot be reached")]
     Unknown,
     /// The presentity's ACCESS RULES refuse it.
-    #[error("they do not let you see their presence")]
-    Refused,
+    #[error("they do not let you see their presence{}", perhaps_for_that(*hides))]
+    Refused {
+        /// Whether this node hides that it watches, which may be why.
+        hides: bool,
+    },
     /// The presentity's PRINCIPAL decides on each watcher, and has not yet on this one.
     #[error("they decide on each watcher, and not yet on you; `here watch` asks them")]
     Unconfirmed,
@@ -519,6 +527,10 @@ pub enum FetchError {
     /// The mesh has ended.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+}
+
+const fn perhaps_for_that(hides: bool) -> &'static str {
+    if hides { ", perhaps since you hide that you watch; `here visibility unhide` ends that" } else { "" }
 }
 
 /// Why a SUBSCRIPTION was not begun.

@@ -35,7 +35,7 @@ pub(in crate::agents::cli) async fn run(context: &Context, arguments: &Visibilit
 fn sentence(visibility: &VisibilityDocument) -> String {
     let names: Vec<_> = visibility.hidden_from.iter().map(words::person).collect();
     match (visibility.visible, names.as_slice()) {
-        (false, _) => "only those you watch see it".to_owned(),
+        (false, _) => "only those you watch see it, and may refuse you for that".to_owned(),
         (true, []) => "whoever may see the watchers of somebody you watch sees you among them".to_owned(),
         (true, names) => format!("whom you watch is hidden from {}", names.join(", ")),
     }
