@@ -279,6 +279,7 @@ async fn node(home: &Path, number: u8, peer: Option<Multiaddr>) -> Result<(MeshH
         gossip: mesh::gossip::GossipSettings::default(),
         publishes: Publishes::Changes,
         keeps_inbox: true,
+        serves_cache: true,
         verify: PresenceRecord::verify,
         events: EventLog::default(),
     };

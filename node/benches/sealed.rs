@@ -100,6 +100,7 @@ impl Publisher {
             limits: NodeLimits::default(),
             publishes: Publishes::Changes,
             keeps_inbox: true,
+            serves_cache: true,
             verify: PresenceRecord::verify,
         };
         let node = Node::new(Timestamp::START, config, Restored::default());

@@ -251,6 +251,7 @@ impl Running {
             gossip: mesh::gossip::GossipSettings::default(),
             publishes: Publishes::Changes,
             keeps_inbox: true,
+            serves_cache: true,
             verify: PresenceRecord::verify,
             events: EventLog::default(),
         };

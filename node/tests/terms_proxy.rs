@@ -127,6 +127,28 @@ fn server_roles_of_a_process_are_listed_and_two_who_reach_each_other_need_no_rel
 }
 
 #[test]
+fn server_roles_can_all_be_off_and_two_go_on_while_newcomers_learn_of_those_who_are_there() {
+    let Some([a, b, c]) = Lab::with_hosts(Addresses::V4) else { return };
+    let alice = Node::start(&a, "Alice", &["--no-cache"]);
+    let mut bob = Node::start(&b, "Bob", &["--no-cache"]);
+    assert_eq!(alice.json(&["id"])["roles"], json!(["presentity", "inbox"]));
+    alice.wait_contact(&bob, "present");
+    bob.wait_contact(&alice, "present");
+    bob.json(&["set", "open", "--note", NOTE]);
+    wait_note(&alice, &bob, Some(NOTE));
+    assert_eq!(alice.json(&["fetch", "bob"])["source"], "direct");
+    assert_eq!(alice.cli(&["send", "bob", MESSAGE]).code, Some(DELIVERED));
+
+    bob.kill9();
+    alice.wait_contact(&bob, "lost");
+    let late = Node::start(&c, "Carol", &[]);
+    late.wait_contact(&alice, "present");
+    alice.wait_contact(&late, "present");
+    let who = late.json(&["who"]);
+    assert!(entry(&who, bob.id()).is_none(), "no cache gave her what is known of bob: {who:#}");
+}
+
+#[test]
 fn ip_addresses_of_two_who_are_reached_through_a_relay_only_stay_unknown_to_each_other() {
     let Some([a, b, c]) = Lab::with_hosts(Addresses::V4) else { return };
     let mut peter = Node::start(&c, "Peter", &["--no-mdns", "--relay", "--listen", LISTEN]);

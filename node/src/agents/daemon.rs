@@ -68,6 +68,8 @@ pub struct Options {
     pub publishes: Publishes,
     /// Whether it keeps an INSTANT INBOX.
     pub keeps_inbox: bool,
+    /// Whether it gives what it knows of others to whoever asks.
+    pub serves_cache: bool,
 }
 
 /// A node that runs.
@@ -128,6 +130,7 @@ impl Daemon {
             gossip: mesh::gossip::GossipSettings::default(),
             publishes: options.publishes,
             keeps_inbox: options.keeps_inbox,
+            serves_cache: options.serves_cache,
             verify: PresenceRecord::verify,
             events: EventLog::default(),
         };

@@ -402,6 +402,7 @@ impl TestNode {
             gossip: mesh::gossip::GossipSettings::default(),
             publishes: Publishes::Changes,
             keeps_inbox: true,
+            serves_cache: true,
             verify: PresenceRecord::verify,
             events: EventLog::default(),
             key,

@@ -379,7 +379,7 @@ pub enum Role {
     Presentity,
     /// It keeps an INSTANT INBOX.
     Inbox,
-    /// It keeps the records of others, and passes them on. Every node does.
+    /// It gives the records of others that it knows to whoever asks.
     Cache,
     /// It relays circuits.
     Relay,

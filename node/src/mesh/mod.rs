@@ -104,6 +104,8 @@ pub struct MeshConfig<D, S, C> {
     pub publishes: Publishes,
     /// Whether it keeps an INSTANT INBOX.
     pub keeps_inbox: bool,
+    /// Whether it gives what it knows of others to whoever asks.
+    pub serves_cache: bool,
     /// How records are verified: [`PresenceRecord::verify`](
     /// hereabouts_protocol::presence::record::PresenceRecord::verify), on a machine.
     pub verify: Verifier,
@@ -143,9 +145,9 @@ where
     let changes = vec![Change::Incarnation(incarnation), Change::Information(information.clone())];
     config.storage.commit(changes, Durability::Durable).await?;
 
+    let roles = roles(&config);
     let Relaying { circuits, by, only, serves } = config.relaying;
     let own = presentity.peer_id();
-    let roles = roles(&config.publishes, config.keeps_inbox, serves.is_some());
     let members = serves.is_some().then(Members::default);
     let relaying = RelaysInUse::new(&by, only, members.clone());
     let behaviour = Behaviour::new(&config.key, &config.realm, gossip, config.discovery).with_circuits(
@@ -175,6 +177,7 @@ where
         limits: config.limits,
         publishes: config.publishes,
         keeps_inbox: config.keeps_inbox,
+        serves_cache: config.serves_cache,
         verify: config.verify,
     };
     let node = Node::new(now, node, config.restored);
@@ -196,13 +199,12 @@ where
     Ok((handle, driver.run()))
 }
 
-fn roles(publishes: &Publishes, keeps_inbox: bool, relays: bool) -> Arc<[Role]> {
-    let presentity = !matches!(publishes, Publishes::Nothing);
+fn roles<D, S, C>(config: &MeshConfig<D, S, C>) -> Arc<[Role]> {
     let roles = [
-        (Role::Presentity, presentity),
-        (Role::Inbox, keeps_inbox),
-        (Role::Cache, true),
-        (Role::Relay, relays),
+        (Role::Presentity, config.publishes != Publishes::Nothing),
+        (Role::Inbox, config.keeps_inbox),
+        (Role::Cache, config.serves_cache),
+        (Role::Relay, config.relaying.serves.is_some()),
     ];
     roles.into_iter().filter_map(|(role, is_on)| is_on.then_some(role)).collect()
 }

@@ -32,6 +32,9 @@ pub struct NodeConfig {
     pub publishes: Publishes,
     /// Whether it keeps an INSTANT INBOX. A node that keeps none sends messages and takes none.
     pub keeps_inbox: bool,
+    /// Whether it gives what it knows of others to whoever asks: the role of a cache. One that does not still
+    /// keeps it for its own WATCHERS, and takes part in gossip.
+    pub serves_cache: bool,
     /// How records of others are verified.
     pub verify: Verifier,
 }

@@ -98,6 +98,7 @@ pub struct Node {
     watches: Watches,
     inbox: Inbox,
     keeps_inbox: bool,
+    serves_cache: bool,
     outbox: Outbox,
     petnames: Petnames,
     keyring: Keyring,
@@ -133,7 +134,7 @@ impl Node {
     /// If the key is not an Ed25519 key.
     pub fn new(now: Timestamp, config: NodeConfig, restored: Restored) -> Self {
         let NodeConfig { clock, key, realm, incarnation, information, seed, limits, .. } = config;
-        let NodeConfig { publishes, keeps_inbox, verify, .. } = config;
+        let NodeConfig { publishes, keeps_inbox, serves_cache, verify, .. } = config;
         let rules = AccessRules::new(restored.access_rules.into_iter().map(|set| (set.audience, set.rule)));
         let views = Views::new(now, rules, apart(&seed));
         let publication =
@@ -162,6 +163,7 @@ impl Node {
                 restored.outbox.into_iter().filter(|entry| entry.message.to.realm == realm).collect(),
             ),
             keeps_inbox,
+            serves_cache,
             petnames: Petnames::new(restored.contacts),
             keyring: Keyring::new(now, clock, restored.keys),
             winfo_subscribers: WinfoSubscribers::new(now, clock),

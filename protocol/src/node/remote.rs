@@ -107,7 +107,7 @@ impl Node {
                 PresenceResponse::Compared(difference(&self.table(), &digest))
             }
             PresenceRequest::Exchange { wanted, records } => {
-                let response = self.records(now, &wanted).0;
+                let response = self.records(now, &self.served(&wanted)).0;
                 self.take_reconciled(now, from, &records);
                 PresenceResponse::Exchanged { records: response }
             }
@@ -280,11 +280,20 @@ impl Node {
         if plan.is_empty() || plan == *before {
             return;
         }
-        let (records, cut) = self.records(now, &plan.offered);
+        let offered = self.served(&plan.offered);
+        if plan.wanted.is_empty() && offered.is_empty() {
+            return;
+        }
+        let (records, cut) = self.records(now, &offered);
         let request =
             OutgoingRequest::Presence(PresenceRequest::Exchange { wanted: plan.wanted.clone(), records });
         let cut = cut || difference.may_be_cut();
         self.send_request(now, peer, request, Pending::Exchange { peer, plan, cut, round });
+    }
+
+    /// Those of `presentities` whose records this node gives to whoever asks.
+    fn served(&self, presentities: &[Presentity]) -> Vec<Presentity> {
+        presentities.iter().copied().filter(|who| self.serves_cache || *who == self.presentity()).collect()
     }
 
     /// The records of `presentities` as they are told to a peer, as many as a frame may hold, and whether

@@ -121,7 +121,7 @@ impl Node {
         visible_to: VisibleTo,
     ) -> PresenceResponse {
         if presentity != self.presentity() {
-            let record = self.told(now, &presentity);
+            let record = self.serves_cache.then(|| self.told(now, &presentity)).flatten();
             return PresenceResponse::Fetched { record, answer: FetchAnswer::Known };
         }
         if let Err(after) = self.watcher_information.handle_fetch_rate(now, from) {

@@ -168,6 +168,7 @@ impl World {
             neighbours: self.scenario.node.neighbours,
             gossip: self.scenario.gossip.0.clone(),
             keeps_inbox: true,
+            serves_cache: true,
             publishes: if node.publishes { Publishes::Changes } else { Publishes::Nothing },
             verify: verify::once,
             events: EventLog::new(1, Some(tap)),

@@ -190,6 +190,10 @@ pub struct UpArguments {
     /// Take no messages: keep no inbox, and say so
     #[arg(long)]
     pub no_inbox: bool,
+    /// Give nobody what you know of others: let newcomers learn of each only from itself or by gossip. Leave
+    /// some nodes of a realm without this, or who is out of contact is unknown to those who come later
+    #[arg(long)]
+    pub no_cache: bool,
     /// Publish once in this time whether or not something changed, from 10s to 40m, so that nobody learns
     /// from the gossip when it did; changes are seen that much later [default: at once]
     #[arg(long, value_name = "DURATION", conflicts_with = "no_presence")]

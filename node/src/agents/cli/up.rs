@@ -98,6 +98,7 @@ fn options(home: PathBuf, own_name: Option<&Token>, arguments: &UpArguments) -> 
         relayed_only: arguments.relayed_only,
         mdns: !arguments.no_mdns,
         keeps_inbox: !arguments.no_inbox,
+        serves_cache: !arguments.no_cache,
         publishes: match &arguments.rhythm {
             _ if arguments.no_presence => Publishes::Nothing,
             Some(period) => Publishes::Rhythm(period.0),

@@ -59,7 +59,7 @@ pub enum RoleWord {
     Presentity,
     /// It keeps an INSTANT INBOX.
     Inbox,
-    /// It keeps the records of others, and passes them on. Every node does.
+    /// It gives the records of others that it knows to whoever asks.
     Cache,
     /// It relays requests and messages for two who cannot reach each other.
     Relay,

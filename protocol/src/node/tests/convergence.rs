@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::mesh::{Faults, Mesh};
 use crate::{
-    node::{GossipToken, NodeInput, RECONCILIATION_INTERVAL},
+    node::{
+        GossipToken, NodeInput, NodeOutput, OutgoingRequest, RECONCILIATION_INTERVAL, Response, ResponseToken,
+    },
     presence::{
         information::Basic,
         publication::{LEASE_SECONDS, REFRESH_INTERVAL},
@@ -12,6 +14,8 @@ use crate::{
         service::{ContactState, Evidence, Transition},
     },
     testing::{CLOCK, body, information, keypair, presentity, record},
+    watcher::watcher_information::VisibleTo,
+    wire::frames::{FetchAnswer, PresenceRequest, PresenceResponse},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -54,6 +58,46 @@ fn a_newcomer_learns_everything_from_its_first_neighbour() {
     assert!(mesh.agree());
     assert_eq!(mesh.contact(3, 0), Some((ContactState::Lost, Evidence::Told)));
     assert_eq!((mesh.transitions(3, 0), mesh.transitions(3, 1)), (vec![], vec![Transition::Appeared]));
+}
+
+#[test]
+fn a_neighbour_that_is_no_cache_tells_a_newcomer_of_itself_alone_and_learns_everything() {
+    let mut mesh = Mesh::row(4);
+    mesh.kill(3);
+    mesh.kill(1);
+    mesh.run(MINUTE);
+    mesh.seat_mut(3).disk.records.clear();
+    mesh.seat_mut(1).serves_cache = false;
+    mesh.start(1);
+    mesh.link(1, 0);
+    mesh.link(1, 2);
+    mesh.run(MINUTE);
+    mesh.start(3);
+    mesh.link(3, 1);
+    mesh.run(MINUTE);
+    for seat in [0, 2, 3] {
+        assert_eq!(mesh.contact(1, seat), Some((ContactState::Present, Evidence::Connected)));
+        assert_eq!(mesh.contact(seat, 1), Some((ContactState::Present, Evidence::Connected)));
+    }
+    assert_eq!((mesh.contact(3, 0), mesh.contact(3, 2)), (None, None), "they were no news");
+    // Nor does it tell who asks for one of them.
+    let (of, from) = (mesh.who(0), mesh.who(3));
+    let fetch = PresenceRequest::Fetch { presentity: of, visible_to: VisibleTo::Everybody };
+    let request = OutgoingRequest::Presence(fetch);
+    let asked = NodeInput::Request { token: ResponseToken(77), from, request };
+    let answer = mesh.with(1, |node, now| {
+        node.handle(now, asked);
+        node.poll_output()
+    });
+    let nothing = PresenceResponse::Fetched { record: None, answer: FetchAnswer::Known };
+    let expected = NodeOutput::Respond { token: ResponseToken(77), response: Response::Presence(nothing) };
+    assert_eq!(answer, Some(expected));
+    // Two who are linked need none.
+    mesh.link(0, 3);
+    mesh.run(SECOND);
+    assert_eq!(mesh.contact(0, 3), Some((ContactState::Present, Evidence::Connected)));
+    assert_eq!(mesh.contact(3, 0), Some((ContactState::Present, Evidence::Connected)));
+    mesh.assert_nothing_stays_awaited();
 }
 
 #[test]

@@ -163,6 +163,7 @@ impl Mesh {
             limits: this.limits,
             publishes: Publishes::Changes,
             keeps_inbox: true,
+            serves_cache: this.serves_cache,
             verify: PresenceRecord::verify,
         };
         this.node = Some(Node::new(Timestamp::START, config, restored));

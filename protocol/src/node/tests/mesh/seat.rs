@@ -24,6 +24,7 @@ use crate::{
 pub(in crate::node::tests) struct Seat {
     pub(in crate::node::tests) key: Keypair,
     pub(in crate::node::tests) limits: NodeLimits,
+    pub(in crate::node::tests) serves_cache: bool,
     pub(in crate::node::tests) disk: Disk,
     pub(in crate::node::tests) notices: Vec<Notice>,
     pub(in crate::node::tests) sent: BTreeMap<MessageId, Vec<SentOutcome>>,
@@ -54,6 +55,7 @@ impl Seat {
         Self {
             key,
             limits: NodeLimits::default(),
+            serves_cache: true,
             disk: Disk::default(),
             notices: Vec::new(),
             sent: BTreeMap::new(),
