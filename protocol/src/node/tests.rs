@@ -8,6 +8,7 @@ mod messages;
 mod people;
 mod queueing;
 mod silence;
+mod stalking;
 mod updates;
 mod versions;
 mod watchers;

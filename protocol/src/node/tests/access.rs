@@ -77,7 +77,7 @@ pub(super) fn rule(mesh: &mut Mesh, audience: Audience, rule: impl Into<Option<A
     mesh.run(SECOND);
 }
 
-fn rule_for(mesh: &mut Mesh, seat: usize, handling: Handling) {
+pub(super) fn rule_for(mesh: &mut Mesh, seat: usize, handling: Handling) {
     let audience = Audience::Watcher(mesh.who(seat));
     rule(mesh, audience, handled(handling));
 }
@@ -116,7 +116,7 @@ pub(super) fn subscribes(mesh: &Mesh, seat: usize) -> Option<SubscriptionState> 
     subscribers.iter().find(|one| one.presentity == mesh.who(seat)).map(|one| one.state)
 }
 
-fn listen(mesh: &mut Mesh, seat: usize) {
+pub(super) fn listen(mesh: &mut Mesh, seat: usize) {
     mesh.seat_mut(seat).heard = Some(Vec::new());
 }
 

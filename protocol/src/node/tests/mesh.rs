@@ -22,7 +22,7 @@ use crate::{
         GossipToken, Node, NodeConfig, NodeInput, OutgoingRequest, PersistToken, RequestFailure,
         RequestToken, ResponseToken,
     },
-    presence::{publication::Publishes, record::PresenceRecord},
+    presence::record::PresenceRecord,
     testing::{CLOCK, information, keypair, presentity},
     time::{Timestamp, WallClock},
 };
@@ -161,7 +161,7 @@ impl Mesh {
             information,
             seed,
             limits: this.limits,
-            publishes: Publishes::Changes,
+            publishes: this.publishes,
             keeps_inbox: true,
             serves_cache: this.serves_cache,
             verify: PresenceRecord::verify,

@@ -12,7 +12,10 @@ use crate::{
         OutgoingRequest, RequestToken, Response, ResponseToken, SentOutcome, UpdateToken, WatchersToken,
         tests::disk::Disk,
     },
-    presence::record::{NodeAddress, Version},
+    presence::{
+        publication::Publishes,
+        record::{NodeAddress, Version},
+    },
     time::Timestamp,
     wire::{
         codec,
@@ -25,6 +28,7 @@ pub(in crate::node::tests) struct Seat {
     pub(in crate::node::tests) key: Keypair,
     pub(in crate::node::tests) limits: NodeLimits,
     pub(in crate::node::tests) serves_cache: bool,
+    pub(in crate::node::tests) publishes: Publishes,
     pub(in crate::node::tests) disk: Disk,
     pub(in crate::node::tests) notices: Vec<Notice>,
     pub(in crate::node::tests) sent: BTreeMap<MessageId, Vec<SentOutcome>>,
@@ -56,6 +60,7 @@ impl Seat {
             key,
             limits: NodeLimits::default(),
             serves_cache: true,
+            publishes: Publishes::Changes,
             disk: Disk::default(),
             notices: Vec::new(),
             sent: BTreeMap::new(),
