@@ -8,9 +8,9 @@
 //! among its holders. A chain is *rotated*, that is begun anew with a random key, when a holder is not
 //! granted the view any more, when it is a day old, when the presentity turns CLOSED (so that a watcher who
 //! is politely blocked, and gets another key, learns nothing from that), and at each start of the node. Who
-//! is refused by itself, since it hides now, makes no record: the chain is rotated for the next one. The
-//! holders of a rotated chain have to be given the new key: SUBSCRIBERS with the notification that carries
-//! the next record, others when they ask.
+//! comes to be refused by its own doing, since it hides now, makes no record: the chain is rotated when a
+//! record says something new. The holders of a rotated chain have to be given the new key: SUBSCRIBERS with
+//! the notification that carries the next record, others when they ask.
 //!
 //! All views of a record are padded to one length and stand in the order of their random names. They are
 //! sealed anew for each record, also where nothing changed, so that nobody can tell a refresh from a change
@@ -101,8 +101,9 @@ impl Views {
     pub fn handle_publishing(&mut self, now: Timestamp, document: &PresenceInformation) {
         let was_open = self.published.as_ref().is_some_and(is_open);
         let closes = was_open && !is_open(document);
+        let says_more = self.published.as_ref() != Some(document);
         for chain in self.chains.values_mut() {
-            if closes || chain.refused || now.since(chain.begun) >= CHAIN_LIFETIME {
+            if closes || (chain.refused && says_more) || now.since(chain.begun) >= CHAIN_LIFETIME {
                 *chain = Chain::begin(now, &mut self.random);
             }
         }

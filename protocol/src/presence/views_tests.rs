@@ -172,6 +172,12 @@ fn a_holder_who_is_refused_opens_no_later_record_and_the_next_is_not_made_for_th
     publisher.views.handle_refused(&bob());
     publisher.views.handle_refused(&carol());
     assert!(!publisher.views.awaits_record());
+    let goodbye = publisher.publish(at(1), &noted("before"));
+    assert_eq!(
+        opened(&bobs, &goodbye),
+        Some(noted("before")),
+        "he has read that, and carol needs no new key"
+    );
     let after = publisher.publish(at(1), &noted("after"));
     assert_eq!((opened(&bobs, &after), opened(&daves, &after).is_some()), (None, true));
     // Whoever is let is given the new key, also bob if that is he again.
