@@ -143,7 +143,8 @@ impl Node {
 
     /// Somebody is lost if the accusations are believed, once this node has looked for itself.
     fn believe(&mut self, now: Timestamp, presentity: Presentity) {
-        if !self.accusations.is_believed(&presentity) || self.liveness.is_checking(&presentity) {
+        let found = self.has_found_unreachable(&presentity);
+        if !self.accusations.is_believed(&presentity) || (!found && self.liveness.is_checking(&presentity)) {
             return;
         }
         if !self.is_accused_by_this_node(&presentity) && self.service.is_in_contact(&presentity) {
@@ -256,6 +257,14 @@ impl Node {
 
     pub(super) fn is_accused_by_this_node(&self, presentity: &Presentity) -> bool {
         self.accusations.of(presentity).iter().any(|accused| accused.accuser == self.presentity())
+    }
+
+    /// Whether this node looked for itself and says that neither the node nor its host answers. It may be
+    /// looking again by then, since a dial failed or others say the same, and finds no more than that.
+    fn has_found_unreachable(&self, presentity: &Presentity) -> bool {
+        let own = self.presentity();
+        let mut accused = self.accusations.of(presentity).iter();
+        accused.any(|accused| accused.accuser == own && accused.grounds == Grounds::Unreachable)
     }
 
     fn known_version(&self, presentity: &Presentity) -> Option<Version> {

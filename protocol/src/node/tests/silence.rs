@@ -166,6 +166,48 @@ fn who_does_not_answer_while_its_host_lives_is_disconnected_and_accused_if_no_ne
     assert_eq!(mesh.contact(1, 0).unwrap().0, ContactState::Suspect);
 }
 
+#[test]
+fn a_dial_that_fails_after_all_was_said_puts_nothing_off() {
+    for undialled_after in [None, Some(Duration::from_millis(1_300))] {
+        let mut mesh = Mesh::row(3);
+        let (silent, other) = (mesh.who(0), mesh.who(2));
+        let version = mesh.node(2).record(&silent).unwrap().version();
+        let body = SuspicionBody {
+            format: crate::presence::suspicion::FORMAT,
+            realm: Realm::default(),
+            accuser: other,
+            issued: crate::presence::record::Version { incarnation: 9, sequence: 1 },
+            accusations: vec![Accusation { subject: silent, version, grounds: Grounds::Unreachable }],
+        };
+        let suspicion = Suspicion::sign(body, &keypair(3)).unwrap();
+        let lost_after = mesh.with(1, |node, start| {
+            let mut found_at = None;
+            (0..30_000).step_by(10).map(Duration::from_millis).find_map(|after| {
+                let now = start + after;
+                node.handle(now, NodeInput::Alive(other));
+                if after.is_zero() {
+                    let (bytes, token) = (suspicion.bytes().to_vec(), GossipToken(1));
+                    node.handle(now, NodeInput::Gossip { token, from: other, bytes });
+                }
+                let undialled_at = found_at.zip(undialled_after).map(|(found, after)| found + after);
+                if undialled_at == Some(now) {
+                    let presentity = silent;
+                    node.handle(now, NodeInput::Unreachable { presentity, was_linked: true, refused: false });
+                }
+                node.handle_timeout(now);
+                let outputs = drain(node);
+                let closes = outputs.contains(&NodeOutput::Disconnect(silent));
+                if closes && found_at.is_none() {
+                    found_at = Some(now);
+                    node.handle(now, NodeInput::LinkDown { presentity: silent });
+                }
+                outputs.contains(&NodeOutput::Lost(silent)).then(|| now.since(found_at.unwrap_or(start)))
+            })
+        });
+        assert_eq!(lost_after, Some(WAIT_CONFIRMED), "{undialled_after:?}");
+    }
+}
+
 fn is_suspicion(output: &NodeOutput) -> bool {
     matches!(output, NodeOutput::Forward(bytes) if Suspicion::is_meant(bytes))
 }
