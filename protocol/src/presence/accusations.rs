@@ -19,9 +19,9 @@
 //!
 //! This node's own suspicions are spoken within [`SPOKEN_WITHIN`], at random and several together, unless
 //! enough others said the same by then; what it knows from trying a host alone, within [`SPOKEN_LATER`] after
-//! that. Limits: [`SUBJECTS_MAX`] accused, [`ACCUSERS_MAX`] accusers of each
-//! and [`ACCUSERS_KNOWN_MAX`] in all. Source: SWIM's suspicions, and the waits of Lifeguard's section 4.2
-//! (Dadgar et al., 2018); that refuted accusers have to wait is ours.
+//! that, unless so few are there that each is needed. Limits: [`SUBJECTS_MAX`] accused, [`ACCUSERS_MAX`]
+//! accusers of each and [`ACCUSERS_KNOWN_MAX`] in all. Source: SWIM's suspicions, and the waits of Lifeguard's
+//! section 4.2 (Dadgar et al., 2018); that refuted accusers have to wait is ours.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -217,10 +217,17 @@ impl Accusations {
         if entry.accused.iter().all(|accused| accused.accuser != self.own) {
             let at = entry.counts_from(now, self.own);
             entry.accused.push(Accused { accuser: self.own, grounds, at });
-            let wait = SPOKEN_WITHIN + SPOKEN_LATER.mul_f64(self.random.random_range(0.0..1.0));
+            let share = self.random.random_range(0.0..1.0);
+            // Where so few are there, each of them is needed.
+            let needed = entry.enough < ACCUSERS_ENOUGH;
+            let wait = if needed {
+                SPOKEN_WITHIN.mul_f64(share)
+            } else {
+                SPOKEN_WITHIN + SPOKEN_LATER.mul_f64(share)
+            };
             let [_, looked] = &mut self.unspoken;
             looked.accusations.insert(subject, Accusation { subject, version: entry.version, grounds });
-            looked.at.get_or_insert(now + wait);
+            looked.at = Some(looked.at.map_or(now + wait, |at| at.min(now + wait)));
             self.judge(now, subject);
         }
     }

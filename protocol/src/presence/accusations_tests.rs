@@ -62,6 +62,18 @@ fn a_process_that_does_not_answer_on_a_host_that_does_is_given_a_minute() {
 }
 
 #[test]
+fn where_only_two_can_see_each_says_at_once_what_it_found() {
+    let mut accusations = new();
+    let (subject, version) = (SUBJECT, Version { incarnation: 1, sequence: 1 });
+    let accusation = Accusation { subject, version, grounds: Grounds::Unreachable };
+    accusations.handle_accusation(ms(0), who(10), accusation, version, 2);
+    accusations.handle_looked(ms(500), SUBJECT, Grounds::Unreachable);
+    outputs(&mut accusations);
+    accusations.handle_timeout(ms(800));
+    assert_eq!(outputs(&mut accusations), [AccusationsOutput::Speak(vec![accusation])]);
+}
+
+#[test]
 fn a_node_that_looked_itself_believes_one_accuser_sooner_and_says_so_after_the_others() {
     let mut accusations = new();
     accusations.handle_looked(ms(0), SUBJECT, Grounds::Refused);
