@@ -20,8 +20,8 @@
 //! This node's own suspicions are spoken within [`SPOKEN_WITHIN`], at random and several together, unless
 //! enough others said the same by then; what it knows from trying a host alone, within [`SPOKEN_LATER`] after
 //! that, unless so few are there that each is needed. Limits: [`SUBJECTS_MAX`] accused, [`ACCUSERS_MAX`]
-//! accusers of each and [`ACCUSERS_KNOWN_MAX`] in all. Source: SWIM's suspicions, and the waits of Lifeguard's
-//! section 4.2 (Dadgar et al., 2018); that refuted accusers have to wait is ours.
+//! accusers of each and [`ACCUSERS_KNOWN_MAX`] in all. Source: SWIM's suspicions, and the waits of
+//! Lifeguard's section 4.2 (Dadgar et al., 2018); that refuted accusers have to wait is ours.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
