@@ -94,6 +94,11 @@ fn user_input(arguments: &SetArguments, now: &Zoned) -> Result<Option<SetUserInp
     let state = match arguments.user_input {
         Some(InputWord::Active) => InputStateWord::Active,
         Some(InputWord::Idle) => InputStateWord::Idle,
+        Some(InputWord::None) if threshold.is_some() || last_input.is_some() => {
+            let problem =
+                "--user-input none says nothing, so --idle-after and --last-input cannot go with it";
+            return Err(Failure::new(Exit::Usage, "contradiction", problem).into());
+        }
         Some(InputWord::None) => return Ok(Some(SetUserInput::Nothing(NoneWord::None))),
         None => return Ok(None),
     };
@@ -184,6 +189,7 @@ mod tests {
             "here set open --until noon",
             "here set open UPPER",
             "here set --user-input asleep",
+            "here set --user-input none --idle-after 5m",
             "here set open --idle-after 5m",
             "here set open --last-input 5m",
             "here set --user-input idle --idle-after 900y",
