@@ -38,6 +38,7 @@ use hereabouts::storage::{Storage, sqlite::Database};
 use hereabouts_protocol::{
     durable::{Change, Durability, StoredRecord},
     identity::{InboxAddress, Presentity, Realm},
+    overlay::links::NEIGHBOURS,
     presence::{
         information::{EXTENSION_VALUE_BYTES_MAX, PresenceInformation},
         record::{FORMAT, PresenceRecord, RecordBody, Version},
@@ -349,7 +350,7 @@ fn bring_back(nodes: &mut [Node], gone: usize, marks: &[usize]) {
 /// Pulls the cable of one host, and plugs it in again when all see what that means. Milliseconds until the
 /// last of the others shows its node lost, and from plugging it in until all show each other present.
 fn cable_pulled(hosts: &[Host], nodes: &[Node], number: usize) -> (f64, f64) {
-    if nodes.len() <= ALL_LINKED_MAX {
+    if nodes.len() <= NEIGHBOURS {
         let others = u64::try_from(nodes.len() - 1).ok();
         for node in nodes {
             node.wait_json(&["id"], "it is linked with all", |id| id["connected"].as_u64() >= others);
@@ -379,9 +380,6 @@ fn cable_pulled(hosts: &[Host], nodes: &[Node], number: usize) -> (f64, f64) {
     host.mend_cable(0);
     (lost, last(start, &before, "returned", true))
 }
-
-/// In a realm of so many each node comes to be linked with every other.
-const ALL_LINKED_MAX: usize = 40;
 
 /// Plugs one half of the hosts into another switch, has every node change its presence when each half has
 /// given up the other, and plugs them back. Milliseconds from then until all show all others present with

@@ -42,7 +42,6 @@ use hereabouts_protocol::{
         service::Transition,
     },
     time::Timestamp,
-    watcher::watcher_information::VisibleTo,
     wire::frames::{MessageResponse, PresenceResponse, UpdateAnswer, WatcherReport},
 };
 use libp2p::{
@@ -354,7 +353,7 @@ impl<D: Discovery, S: Storage, C: Clock> Driver<D, S, C> {
             NodeOutput::Fetched { token, outcome } => {
                 if let Some((presentity, reply)) = self.fetchers.remove(&token) {
                     let view = self.node.view(self.clock.now(), &presentity);
-                    let hides = *self.node.visible_to() != VisibleTo::Everybody;
+                    let hides = self.node.visible_to().hides();
                     // A fetcher that went away needs no answer.
                     let _ = reply.send(Fetched::new(view, outcome, hides));
                 }

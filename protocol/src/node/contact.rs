@@ -4,7 +4,7 @@ use super::{GossipToken, Node, NodeOutput, OutgoingRequest, Pending};
 use crate::{
     identity::Presentity,
     presence::{
-        accusations::{ACCUSERS_ENOUGH, AccusationsOutput, Offered},
+        accusations::{ACCUSERS_ENOUGH, AccusationsOutput, Accused, Offered},
         liveness::{Cause, LivenessOutput},
         record::{PresenceRecord, Reaction, Version},
         service::{AccusedBy, Evidence},
@@ -256,15 +256,17 @@ impl Node {
     }
 
     pub(super) fn is_accused_by_this_node(&self, presentity: &Presentity) -> bool {
-        self.accusations.of(presentity).iter().any(|accused| accused.accuser == self.presentity())
+        self.own_accusation(presentity).is_some()
     }
 
     /// Whether this node looked for itself and says that neither the node nor its host answers. It may be
     /// looking again by then, since a dial failed or others say the same, and finds no more than that.
     fn has_found_unreachable(&self, presentity: &Presentity) -> bool {
-        let own = self.presentity();
-        let mut accused = self.accusations.of(presentity).iter();
-        accused.any(|accused| accused.accuser == own && accused.grounds == Grounds::Unreachable)
+        self.own_accusation(presentity).is_some_and(|own| own.grounds == Grounds::Unreachable)
+    }
+
+    fn own_accusation(&self, presentity: &Presentity) -> Option<&Accused> {
+        self.accusations.of(presentity).iter().find(|accused| accused.accuser == self.presentity())
     }
 
     fn known_version(&self, presentity: &Presentity) -> Option<Version> {

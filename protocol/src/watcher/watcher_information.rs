@@ -217,7 +217,7 @@ impl WatcherInformation {
 
     /// Whether `who` hides from anybody, or has not said that it does not.
     pub fn hides(&self, who: &Presentity) -> bool {
-        self.watchers.get(who).is_none_or(|watcher| watcher.visible_to != VisibleTo::Everybody)
+        self.watchers.get(who).is_none_or(|watcher| watcher.visible_to.hides())
     }
 
     /// Those whose request for a SUBSCRIPTION waits for an answer from an earlier run, and since when.
@@ -371,6 +371,11 @@ impl VisibleTo {
             Self::AllBut(hidden_from) => !hidden_from.contains(asker),
             Self::Nobody => false,
         }
+    }
+
+    /// Whether anybody is kept from seeing it.
+    pub fn hides(&self) -> bool {
+        *self != Self::Everybody
     }
 
     /// Whether it keeps [`HIDDEN_FROM_MAX`].

@@ -86,7 +86,7 @@ impl WatcherDocument {
             fetches: watcher.fetches,
             subscribes: watcher.subscribes,
             refused: watcher.refused,
-            hidden: Some(watcher.visible_to != VisibleTo::Everybody),
+            hidden: Some(watcher.visible_to.hides()),
         }
     }
 
