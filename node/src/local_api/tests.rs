@@ -92,7 +92,8 @@ async fn a_document_that_cannot_be_published_leaves_the_old_one() {
         assert_eq!(refused, ErrorCode::InvalidPresence, "{change:?}");
     }
     let after = alice.client.presence().await.unwrap();
-    assert_eq!((after.version, after.tuples, after.note), (before.version, before.tuples, before.note));
+    // Not the version: addresses that the node finds at its start make another record.
+    assert_eq!((after.tuples, after.note), (before.tuples, before.note));
 }
 
 #[tokio::test]
